@@ -1,0 +1,314 @@
+"""Tables in CSV or parquet files: a row an example, its answer in one column or several.
+
+A competition's adapter.py subclasses Tabular; what it usually overrides is `features`, ten lines of it, and `sample`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import DataError, bullets, did_you_mean, shorten
+from kit.files import write_text
+from kit.predictions import Predictions
+from kit.registry import names
+from kit.tables import FEATURE_KINDS, JOINT, ROLE_KINDS, TEXT_KINDS, Column, Tables, infer_kind, locate, read, show_id, typed, with_ids
+
+
+class Tabular:
+    def __init__(
+        self,
+        data: Path,
+        task: Any,
+        *,
+        train: str = "train.csv",
+        test: str = "test.csv",
+        sample_submission: str = "",
+        valid: str = "",
+        id: str | list[str] = "id",
+        id_by_position: bool = False,
+        columns: dict[str, list[str]] = {},
+        drop: list[str] = [],
+        separator: str = "",
+        encoding: str = "",
+    ):
+        """
+        data               the folder of the files
+        sample_submission  whose rows and columns a submission must have; "" is id and target
+        valid              the host's own validation rows, for the fold scheme "given"
+        id                 the column, or columns, that name a row; "" if there is none
+        id_by_position     the n-th test row has the n-th id of the sample, since test rows carry no id
+        columns            kind -> columns, where the inferred kind is not right; group, time, weight and given are roles,
+                           and a column with a role alone is no feature
+        drop               columns left out
+        separator          of the CSV files; "" is found out
+        encoding           of the CSV files; "" is UTF-8, or UTF-16 with its mark
+        """
+        self.data, self.task = Path(data), task
+        self.train_file, self.test_file, self.sample_file, self.valid_file = train, test, sample_submission, valid
+        self.id = [id] if isinstance(id, str) and id else list(id or [])
+        self.id_by_position, self.columns, self.drop = id_by_position, columns, drop
+        self.form = {"separator": separator, "encoding": encoding}
+        self.known_layout: tuple[list[str], list[str]] | None = None
+
+    # --- raw files ---------------------------------------------------------------------------------------------------------------
+
+    def files(self) -> list[Path]:
+        """The files whose bytes make the data's fingerprint."""
+        return [locate(self.data / name) for name in (self.train_file, self.test_file, self.sample_file, self.valid_file) if name]
+
+    def _text_columns(self) -> list[str]:
+        named = [c for kind in TEXT_KINDS for c in self.columns.get(kind, [])]
+        return [*self.id, *named, *(self.task.targets if self.task.state().get("classes") is not None else [])]
+
+    def read_train(self) -> pd.DataFrame:
+        """Raw training rows, index id; with `valid` given, the host's validation rows too, told apart by column `given`."""
+        frame = self._read_rows(self.train_file, "training")
+        if self.valid_file:
+            held = self._read_rows(self.valid_file, "validation")
+            both = frame.index.intersection(held.index)
+            if len(both):
+                raise DataError(f"{len(both)} ids are in {self.train_file} and in {self.valid_file}: {shorten(both)}")
+            frame = pd.concat([frame.assign(given=-1), held.assign(given=0)]).sort_index()
+        return frame
+
+    def _read_rows(self, name: str, what: str) -> pd.DataFrame:
+        frame = read(self.data / name, text=self._text_columns(), **self.form)
+        lacking = [c for c in self.task.targets if c not in frame]
+        problems = [f'{name} has no target column "{c}"{did_you_mean(c, frame.columns)}' for c in lacking]
+        known = [*frame.columns, "given"]
+        for kind, listed in self.columns.items():
+            if kind not in (*FEATURE_KINDS, *ROLE_KINDS, "given"):
+                problems.append(f'input.columns has no kind "{kind}"{did_you_mean(kind, [*FEATURE_KINDS, *ROLE_KINDS])}')
+            made = set(self.made_features())
+            problems += [f'input.columns.{kind}: {name} has no column "{c}"{did_you_mean(c, known)}' for c in listed if c not in known and c not in made]
+        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known]
+        found = [c for c in self.id if c in frame]
+        if found and len(found) < len(self.id):
+            problems.append(f"{name} has only some of the id columns: {shorten(found)} of {shorten(self.id)}")
+        if self.id and not found and not self.id_by_position:
+            problems.append(f'{name} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}; if {what} rows have none, set input.id = ""')
+        if problems:
+            raise DataError(bullets(problems))
+        if not len(frame):
+            raise DataError(f"{name} has a header and no rows")
+        return with_ids(frame, found, name)
+
+    def read_test(self, text: Sequence[str] = ()) -> pd.DataFrame:
+        """Raw test rows, index id.
+
+        text  columns that the training rows read as text
+        """
+        frame = read(self.data / self.test_file, text=[*self._text_columns(), *text], **self.form)
+        if not len(frame):
+            raise DataError(f"{self.test_file} has a header and no rows: there is nothing to predict")
+        found = [c for c in self.id if c in frame]
+        if self.id and len(found) == len(self.id):
+            return with_ids(frame, found, self.test_file)
+        if not self.id_by_position and self.id:
+            raise DataError(
+                f'{self.test_file} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}\n'
+                "if its rows are named by their position in the sample submission, set input.id_by_position = true"
+            )
+        sample = self.sample()
+        if sample is None:
+            ids = pd.Index([str(n + 1) for n in range(len(frame))])
+        elif len(sample) != len(frame):
+            raise DataError(f"{self.test_file} has {len(frame)} rows and {self.sample_file} {len(sample)}: ids by position need as many of each")
+        else:
+            ids = sample.index
+        frame.index = pd.Index(ids, dtype="str", name="id")
+        return frame.sort_index()
+
+    def sample(self) -> pd.DataFrame | None:
+        """The sample submission: text cells, index id in the file's order; None if the config names none."""
+        return self._read_text(self.data / self.sample_file) if self.sample_file else None
+
+    def _read_text(self, path: Path) -> pd.DataFrame:
+        frame = read(path, text=None, **self.form)
+        columns = self.id if self.id and all(c in frame for c in self.id) else list(frame.columns[: max(len(self.id), 1)])
+        order = with_ids(frame, columns, path.name)  # sorted, and checked
+        ids = frame[columns[0]] if len(columns) == 1 else [JOINT.join(p) for p in zip(*(frame[c] for c in columns))]
+        order = order.loc[list(ids)]
+        order.attrs["id"] = columns
+        return order
+
+    # --- tables ------------------------------------------------------------------------------------------------------------------
+
+    def made_features(self) -> list[str]:
+        """Names of the columns that `features` adds, so that the config may name their kinds."""
+        return []
+
+    def features(self, rows: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+        """The rows with columns of the competition's own. Neither frame holds the target.
+
+        everyone  training and test rows together: for the size of a group, and nothing else
+        """
+        return rows
+
+    def tables(self) -> Tables:
+        """The checked frames. Raises DataError with all that is wrong in a file."""
+        raw = self.read_train()
+        truth = self.truth(raw, self.train_file)
+        self.task.learn(truth)
+        roles = {kind: raw[self.columns[kind][0]] for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
+        roles |= {"given": raw["given"]} if "given" in raw and "given" not in roles else {}
+        held_text = [c for c in raw if pd.api.types.is_string_dtype(raw[c])]
+        tested = self.read_test(held_text)
+        notes = [f'{self.test_file} holds the target "{c}": it is not used' for c in self.task.targets if c in tested]
+        raw, tested = (f.drop(columns=[*self.task.targets, *self.drop, "given"], errors="ignore") for f in (raw, tested))
+        train, test = self._with_features(raw, tested)
+        schema, more = self._schema(train, test)
+        return Tables(typed(train, schema, self.train_file), typed(test, schema, self.test_file), truth, schema, roles, notes + more)
+
+    def new_rows(self, schema: dict[str, Column]) -> pd.DataFrame:
+        """Test rows typed as a run's schema says. The training file is read only if `features` wants everyone."""
+        tested = self.read_test([n for n, c in schema.items() if c.kind in TEXT_KINDS or c.date_format])
+        tested = tested.drop(columns=[*self.task.targets, *self.drop], errors="ignore")
+        if type(self).features is not Tabular.features:
+            raw = self.read_train().drop(columns=[*self.task.targets, *self.drop, "given"], errors="ignore")
+            _, tested = self._with_features(raw, tested)
+        return typed(tested, schema, self.test_file)
+
+    def _with_features(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        if type(self).features is Tabular.features:
+            return train, test
+        shared = [c for c in train if c in test]
+        everyone = pd.concat([train[shared], test[shared]])
+        return self.features(train.copy(), everyone), self.features(test.copy(), everyone)
+
+    def _schema(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
+        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])}
+        role_only = {c for kind in (*ROLE_KINDS, "given") for c in self.columns.get(kind, [])} - set(told)
+        schema, notes, missing, constant = {}, [], [], []
+        for name in train:
+            if name in role_only:
+                continue
+            if name not in test:
+                missing.append(name)
+            elif train[name].nunique() < 2 and not (train[name].isna().any() and train[name].notna().any()):
+                constant.append(name)
+            else:
+                inferred = infer_kind(train[name])
+                kind = told.get(name, inferred.kind)
+                schema[name] = inferred if kind == inferred.kind else Column(kind)
+        unread = [n for n, c in schema.items() if c.kind not in names("encoders")]
+        if missing:
+            notes.append(f"not in {self.test_file}, so left out: {shorten(missing)}")
+        if constant:
+            notes.append(f"one value in all training rows, so left out: {shorten(constant)}")
+        if unread:
+            notes.append(f"no encoder for their kind, so left out: {shorten(f'{n} ({schema[n].kind})' for n in unread)}")
+        schema = {n: c for n, c in schema.items() if n not in unread}
+        if not schema:
+            raise DataError(f"{self.train_file} has no column to learn from besides id and target\n" + bullets(notes))
+        return schema, notes
+
+    # --- truth and submissions ---------------------------------------------------------------------------------------------------
+
+    def truth(self, raw: pd.DataFrame, source: str = "the answers") -> pd.DataFrame:
+        """`id` and the targets of raw rows (index id)."""
+        return pd.DataFrame({"id": raw.index.to_numpy(), **{n: v.to_numpy() for n, v in self.task.read_target(raw, source).items()}})
+
+    def answers(self, path: Path) -> pd.DataFrame:
+        """Truth from an answers file: the id, then the targets by name, or the one column that there is."""
+        frame = self._read_text(Path(path))
+        if len(self.task.targets) == 1 and self.task.targets[0] not in frame and frame.shape[1] == 1:
+            frame.columns = self.task.targets
+        lacking = [c for c in self.task.targets if c not in frame]
+        if lacking:
+            raise DataError(f"{path} has no column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
+        return self.truth(frame.sort_index(), str(path))
+
+    def follow(self, id_columns: list[str], columns: list[str]) -> None:
+        """Submissions in this layout and in the order of the test file, where there is no sample."""
+        self.sample_file, self.known_layout = "", (id_columns, columns)
+
+    def layout(self, needs: str) -> tuple[list[str], list[str]]:
+        """(id columns, answer columns) of a submission."""
+        if self.known_layout is not None:
+            return self.known_layout
+        sample = self.sample()
+        if sample is not None:
+            return sample.attrs["id"], list(sample.columns)
+        classes = self.task.state().get("classes")
+        wide = needs == "probability" and classes and self.task.outputs > 1
+        return self.id or ["id"], classes if wide else self.task.targets
+
+    def submission(self, predictions: Predictions, post: dict[str, Any], needs: str) -> pd.DataFrame:
+        """Submission rows in the sample's order and columns. Raises DataError where test ids and sample ids differ."""
+        id_columns, columns = self.layout(needs)
+        cells = pd.DataFrame(self.task.cells(predictions, post, columns, needs), index=predictions.rows["id"].to_numpy())
+        sample = self.sample()
+        ids = sample.index if sample is not None else self._ids_in_file_order()
+        lacking, extra = ids.difference(cells.index), cells.index.difference(ids)
+        if len(lacking) or len(extra):
+            reasons = [f"{len(lacking)} ids of {self.sample_file} are not in {self.test_file}: {shorten(map(show_id, lacking))}"] if len(lacking) else []
+            reasons += [f"{len(extra)} ids of {self.test_file} are not in {self.sample_file}: {shorten(map(show_id, extra))}"] if len(extra) else []
+            raise DataError(bullets(reasons) + "\nare both files of the same competition, and input.id the right column?")
+        cells = cells.loc[list(ids)]
+        parts = np.array([i.split(JOINT) for i in cells.index]).reshape(len(cells), -1)
+        return pd.DataFrame({**{c: parts[:, n] for n, c in enumerate(id_columns)}, **{c: cells[c].to_numpy() for c in columns}})
+
+    def _ids_in_file_order(self) -> pd.Index:
+        frame = read(self.data / self.test_file, text=self.id, **self.form)
+        if not self.id:
+            return pd.Index([str(n + 1) for n in range(len(frame))])
+        return pd.Index([JOINT.join(p) for p in zip(*(frame[c] for c in self.id))])
+
+    def read_submission(self, path: Path, needs: str) -> Predictions:
+        """The inverse of writing one. Raises DataError where it has other columns than it should."""
+        frame = self._read_text(Path(path))
+        try:
+            columns = self.layout(needs)[1]
+        except DataError:  # graded without the competition's files: the submission's own columns must do
+            columns = list(frame.columns)
+        lacking = [c for c in columns if c not in frame]
+        if lacking:
+            raise DataError(f"{path} lacks column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
+        return self.task.read_cells(frame.sort_index(), columns, needs)
+
+    # --- a sample of data --------------------------------------------------------------------------------------------------------
+
+    def write_sample(self, folder: Path, rows: int = 300) -> None:
+        """A small data folder in this competition's layout, with something in it to learn.
+
+        The target depends on two numbers and a category; further columns are a text, a date and noise.
+        """
+        random = np.random.default_rng(0)
+        frame = pd.DataFrame({name: [f"{n:05d}" for n in random.permutation(rows) + 1] for name in self.id[:1] or ["row"]})
+        size, age = random.normal(size=rows), random.uniform(18, 80, rows).round(1)
+        colour = random.choice(["red", "green", "blue"], rows)
+        words = random.choice(["old", "new", "small", "large", "plain", "fine"], (rows, 6))
+        frame = frame.assign(
+            size=np.where(random.random(rows) < 0.1, np.nan, size.round(4)),
+            age=age,
+            colour=colour,
+            description=[" ".join(w) + " thing for sale here" for w in words],
+            listed=pd.Timestamp("2018-01-01") + pd.to_timedelta(random.integers(0, 700, rows), unit="D"),
+            noise=random.normal(size=rows).round(4),
+        )
+        signal = 1.5 * size + (age - 50) / 15 + 2 * (colour == "red") + (words == "fine").sum(axis=1)
+        answers = self._sample_answers(signal + random.normal(scale=0.5, size=rows))
+        held = random.random(rows) < 0.3
+        text = {self.train_file: frame[~held].assign(**answers[~held]), self.test_file: frame[held]}
+        if self.sample_file:
+            guess = answers[held].iloc[:1]
+            text[self.sample_file] = frame[held].iloc[:, :1].assign(**{c: guess[c].iloc[0] for c in guess})
+        for name, part in text.items():
+            write_text(Path(folder) / name, part.to_csv(index=False, lineterminator="\n"))
+
+    def _sample_answers(self, signal: np.ndarray) -> pd.DataFrame:
+        kind, targets = type(self.task).__name__, self.task.targets
+        ranks = pd.Series(signal).rank(pct=True).to_numpy()
+        if kind == "Regression":
+            return pd.DataFrame({t: (np.exp(signal / 3 + n) * 10).round(3) for n, t in enumerate(targets)})
+        if kind == "Multilabel" and len(targets) > 1:
+            return pd.DataFrame({t: (ranks > (n + 1) / (len(targets) + 1)).astype(int) for n, t in enumerate(targets)})
+        if kind == "Multilabel":
+            return pd.DataFrame({targets[0]: [self.task.separator.join(w for w, least in (("a", 0.3), ("b", 0.6)) if r > least) for r in ranks]})
+        if kind == "Multiclass":
+            return pd.DataFrame({targets[0]: np.array(["low", "middle", "high"])[np.minimum((ranks * 3).astype(int), 2)]})
+        return pd.DataFrame({targets[0]: (ranks > 0.6).astype(int)})

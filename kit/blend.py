@@ -1,0 +1,111 @@
+"""Runs become one: the plain or weighted mean of their predictions, by id, scored out of fold like any run.
+
+The runs need not share folds, model or modality: they meet by id, through one contract.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from kit import files, folds, runs
+from kit.competition import Competition, resolved
+from kit.errors import RunError, bullets, shorten
+from kit.pipeline import Says, score_line, weighted_truth, write_submission
+from kit.predictions import Predictions
+from kit.runs import Run
+from kit.scoring import Score, score_folds
+
+
+def blend(competition: Competition, data: Path, chosen: list[Run], weights: list[float], says: Says) -> Run:
+    """A new run whose predictions are the mean of the chosen runs'.
+
+    weights  one a run, or none for equal ones
+    Raises RunError where a run is unfinished, of another competition, or covers other rows.
+    """
+    began = time.monotonic()
+    weights = weights or [1.0] * len(chosen)
+    _check(competition, chosen, weights)
+    config = resolved(competition)
+    config = replace(config, model={"name": "blend", "runs": [r.name for r in chosen], "weights": [float(w) for w in weights]})
+    adapter, metric = competition.open_adapter(data), competition.metric()
+    tables, task = adapter.tables(), adapter.task
+    truth = weighted_truth(tables, config.score["weight"])
+    unscored = [r.name for r in chosen if not (r.folder / "oof.parquet").is_file()]
+    if unscored:
+        raise RunError(f"{shorten(unscored)} has no out-of-fold predictions: an unscored run blends with unscored ones only")
+    with runs.started(competition.home / "runs", config, files.fingerprint(r.folder / "test.parquet" for r in chosen)) as run:
+        run.save(competition=competition.name, task=task.state(), layout=adapter.layout(metric.needs(task.gives)))
+        oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
+        tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
+        score, post = score_folds(metric, task, truth, _parts(chosen, oof, tables.train.index), config.post)
+        oof.write(run.folder / "oof.parquet")
+        tested.write(run.folder / "test.parquet")
+        write_submission(adapter, task, metric, tested, post, run.folder / "submission.csv")
+        run.save(
+            state="finished",
+            metric=metric.name,
+            greater_is_better=metric.greater_is_better,
+            score=score.as_dict(),
+            constant=chosen[0].info.get("constant"),
+            post=post,
+            folds=chosen[0].info["folds"] if len({r.info["folds"] for r in chosen}) == 1 else "mixed",
+            covered=len(oof.ids),
+            rows=len(tables.train),
+            seconds=round(time.monotonic() - began, 2),
+        )
+        for each, weight in zip(chosen, weights):
+            says.result(f"run     {each.name:<24}{metric.name} {each.info['score']['mean']:.6g}  weight {weight:g}")
+        constant = run.info["constant"]
+        says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
+    return run
+
+
+def _check(competition: Competition, chosen: list[Run], weights: list[float]) -> None:
+    problems = []
+    if len(chosen) < 2:
+        problems.append(f"a blend needs two finished runs or more, and there are {len(chosen)}: train another model first")
+    if len(weights) != len(chosen):
+        problems.append(f"{len(weights)} weights for {len(chosen)} runs: give one for each")
+    if any(w < 0 for w in weights) or sum(weights) <= 0:
+        problems.append(f"weights {shorten(weights)}: expected none below zero, and one above")
+    for run in chosen:
+        if run.info.get("state") != "finished":
+            problems.append(f"{run.name} is not finished: give its training command again")
+        elif run.info["competition"] != competition.name:
+            problems.append(f"{run.name} is a run of {run.info['competition']}, not of {competition.name}")
+    if problems:
+        raise RunError(bullets(problems))
+
+
+def _mean(task, parts: list[Predictions], weights: list[float], what: str, says: Says) -> Predictions:
+    shared = set(parts[0].ids).intersection(*(set(p.ids) for p in parts[1:]))
+    if not shared:
+        raise RunError(f"the runs share no {what} row\ndo they come from the same data?")
+    beyond = max(len(p.ids) for p in parts) - len(shared)
+    if beyond and what == "test":
+        raise RunError(f"the runs predict different test rows: {beyond} are not in all of them\ntrain them on the same test file")
+    if beyond:
+        says.progress(f"note    {beyond} out-of-fold rows that not every run covers are left out of the score")
+    return task.average([p.take(list(shared)) for p in parts], weights)
+
+
+def _parts(chosen: list[Run], oof: Predictions, ids) -> list[list[Predictions]]:
+    """The blend's out-of-fold rows by the validated parts that all runs share; one part where their folds differ."""
+    if len({r.info["folds"] for r in chosen}) > 1:
+        return [[oof]]
+    split = [f for f in folds.read(chosen[0].folder / "folds.csv", ids.to_numpy(dtype=object)) if f.repeat == 0]
+    parts = [oof.take(ids[f.valid]) for f in split]
+    return [[p for p in parts if len(p.ids)]]
+
+
+def best_of_each(found: list[Run]) -> list[Run]:
+    """The best finished run of each model that covers all its rows; blends are left out."""
+    best: dict[str, Run] = {}
+    for run in found:
+        model = run.name.split("-", 1)[1]
+        if run.info["state"] != "finished" or model == "blend" or "score" not in run.info or run.info["covered"] < run.info["rows"]:
+            continue
+        sign = 1 if run.info["greater_is_better"] else -1
+        if model not in best or sign * run.info["score"]["mean"] > sign * best[model].info["score"]["mean"]:
+            best[model] = run
+    return list(best.values())

@@ -1,0 +1,277 @@
+"""The commands: each parses its words, calls, and prints.
+
+Results go to standard output, progress and errors to standard error. What trains imports pandas and more, so each command imports it
+inside: `kit --help` stays quick.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kit.errors import KitError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="From a competition's files to a valid, honestly scored submission.\n\nkit train competitions/titanic",
+)
+
+CompetitionName = Annotated[str, typer.Argument(metavar="COMPETITION", help="a folder such as competitions/titanic, or a name")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="config values, such as model.name=mlp train.epochs=5")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="the data files' folder, instead of data/; never written to")]
+Sample = Annotated[bool, typer.Option("--sample", help="use the made data in sample/, writing it if it is not there")]
+Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="a [preset.P] of the config, such as fast")]
+
+
+def main() -> None:
+    """The command line's way in; the exit code is the contract's: 0 done, 1 mendable, 2 wrong usage, 130 and 143 interrupted."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    try:
+        app(standalone_mode=False)
+    except KitError as error:
+        first, *rest = str(error).split("\n")
+        print("\n".join([f"kit: {first}", *(f"     {line}" for line in rest)]), file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        print("kit: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's own usage errors
+            error.show()
+            sys.exit(error.exit_code)
+        raise
+
+
+# --- what there is ---------------------------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_(kind: Annotated[str, typer.Argument(metavar="[KIND]", help="competitions, templates, models, metrics, losses, tasks, encoders, adapters or folds")] = "competitions") -> None:
+    """Lists what there is of a kind, with one line each."""
+    import tomllib
+
+    from kit import competition, folds, registry
+    from kit.errors import did_you_mean
+
+    kinds = {"models": ("estimators", "zoo"), **{k: (k,) for k in registry.KINDS}}
+    if kind in ("competitions", "templates"):
+        rows = [(n, tomllib.loads((p / "config.toml").read_text(encoding="utf-8")).get("title", "")) for n, p in competition.listed(kind).items()]
+    elif kind == "folds":
+        rows = [(n, (f.__doc__ or "").split("\n")[0]) for n, f in folds.SCHEMES.items()]
+    elif kind in kinds:
+        rows = sorted((n, registry.describe(k, n)) for k in kinds[kind] for n in registry.names(k) if n != "neural" or kind == "estimators")
+    else:
+        raise KitError(f'no kind "{kind}"{did_you_mean(kind, ["competitions", "templates", "folds", *kinds])}')
+    width = max((len(n) for n, _ in rows), default=0) + 2
+    for name, line in rows:
+        print(f"{name:<{width}}{line}")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="the competition's name; a known one gets its recipe")],
+    data: Annotated[Path | None, typer.Option("--from", metavar="DATA_DIR", help="infer a config from the files here")] = None,
+    template: Annotated[str | None, typer.Option("--template", metavar="T", help="start from a template")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Makes ./competitions/NAME: a known recipe, a template, or a config inferred from data files."""
+    from kit import new as making
+
+    folder = making.make(name, data, template, overrides or [], _says())
+    print(folder)
+
+
+@app.command()
+def data(
+    competition: CompetitionName,
+    sample: Annotated[bool, typer.Option("--sample", help="write a small made data folder into sample/")] = False,
+) -> None:
+    """Writes the competition's sample into sample/."""
+    if not sample:
+        raise KitError("fetching from Kaggle is not built yet\ndownload the files by hand into data/, or write made ones: kit data COMPETITION --sample")
+    print(_write_sample(competition, None, []))
+
+
+@app.command()
+def check(competition: CompetitionName, overrides: Overrides = None, data: Data = None, sample: Sample = False, preset: Preset = None) -> None:
+    """Checks config, files, ids, leaks and shift: all findings at once."""
+    from kit.check import check as checking
+
+    opened, folder = _opened(competition, overrides, data, sample, preset)
+    findings = checking(opened, folder)
+    for line in findings:
+        print(line)
+    print(f"{len(findings)} findings" if findings else "nothing found")
+
+
+# --- training --------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def train(
+    competition: CompetitionName,
+    overrides: Overrides = None,
+    data: Data = None,
+    sample: Sample = False,
+    preset: Preset = None,
+    fold: Annotated[int | None, typer.Option("--fold", metavar="K", min=0, help="train fold K alone: a quick look")] = None,
+) -> None:
+    """Trains every fold, scores out of fold, and writes a checked submission: kit train competitions/titanic."""
+    from kit import pipeline
+
+    extra = [] if fold is None else [f"train.fold={fold}"]
+    opened, folder = _opened(competition, [*(overrides or []), *extra], data, sample, preset)
+    run = pipeline.train(opened, folder, _says())
+    print(run.folder / "submission.csv")
+
+
+@app.command()
+def baselines(
+    competition: CompetitionName,
+    overrides: Overrides = None,
+    data: Data = None,
+    sample: Sample = False,
+    preset: Preset = None,
+    models: Annotated[str, typer.Option("--models", metavar="A,B", help="the steps; those of the base install are the default, and mlp where torch is installed")] = "",
+) -> None:
+    """Climbs the ladder of simple models, with the lift of each step."""
+    from importlib.util import find_spec
+
+    from kit import baselines as ladder
+
+    _, folder = _opened(competition, overrides, data, sample, preset)
+    steps = models.split(",") if models else [m for m in ladder.LADDER if m != "mlp" or find_spec("torch")]
+    ladder.climb(competition, folder, _says(), preset=preset, overrides=overrides or [], models=steps)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    data: Data = None,
+) -> None:
+    """Predicts new test files with a run's models, into RUN/predict-<fingerprint>/."""
+    from kit import pipeline, runs
+
+    opened = runs.open_run(run)
+    folder = pipeline.competition_of(opened).data(data, False)
+    print(pipeline.predict(opened, folder, _says()))
+
+
+@app.command()
+def score(
+    competition: CompetitionName,
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION")],
+    answers: Annotated[Path, typer.Argument(metavar="ANSWERS")],
+    overrides: Overrides = None,
+    data: Data = None,
+) -> None:
+    """Grades a submission against an answers file and prints the number alone."""
+    from kit import pipeline
+    from kit.competition import open_competition
+
+    opened = open_competition(competition, overrides=overrides or [])
+    try:
+        folder = opened.data(data, False)
+    except KitError:
+        if data is not None:
+            raise
+        folder = None
+    print(repr(pipeline.grade(opened, submission, answers, folder)))
+
+
+@app.command()
+def runs(competition: CompetitionName) -> None:
+    """Lists a competition's runs, the best first."""
+    from kit import runs as running
+    from kit.competition import open_competition
+
+    opened = open_competition(competition)
+    found = running.listed(opened.home / "runs")
+    if not found:
+        raise KitError(f"no runs of {opened.name} in {opened.home / 'runs'}\nkit train {competition}")
+    done = [r for r in found if r.info["state"] == "finished" and "score" in r.info]
+    done.sort(key=lambda r: r.info["score"]["mean"] * (-1 if r.info["greater_is_better"] else 1))
+    width = max(len(r.name) for r in found) + 2
+    for run in done:
+        info = run.info["score"]
+        spread = "" if info["standard_error"] is None else f" ± {info['standard_error']:.2g}"
+        part = "" if run.info["covered"] == run.info["rows"] else f"  {run.info['covered']} of {run.info['rows']} rows"
+        print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}")
+    for run in found:
+        if run not in done:
+            print(f"{run.name:<{width}}{run.info['state']}")
+
+
+@app.command()
+def blend(
+    competition: CompetitionName,
+    chosen: Annotated[list[str] | None, typer.Argument(metavar="[RUN|KEY=VALUE]...", help="run folders or names; none is every finished run of one best model each")] = None,
+    weights: Annotated[str, typer.Option("--weights", metavar="A,B", help="one for each run; equal where not given")] = "",
+    data: Data = None,
+    sample: Sample = False,
+) -> None:
+    """Blends runs by their predictions, equally or by given weights, into a run of its own."""
+    from kit import runs as running
+    from kit.blend import best_of_each, blend as blending
+
+    opened, folder = _opened(competition, [c for c in chosen or [] if "=" in c], data, sample, None)
+    named = [c for c in chosen or [] if "=" not in c]
+    home = opened.home / "runs"
+    picked = [running.open_run(Path(c) if Path(c).is_dir() else home / c) for c in named] or best_of_each(running.listed(home))
+    try:
+        shares = [float(w) for w in weights.split(",")] if weights else []
+    except ValueError as error:
+        raise KitError(f'--weights "{weights}": expected numbers with commas between, such as 2,1') from error
+    run = blending(opened, folder, picked, shares, _says())
+    print(run.folder / "submission.csv")
+
+
+def _opened(name: str, overrides: list[str] | None, data: Path | None, sample: bool, preset: str | None):
+    """The competition and the folder of its data; a sample that is not there is written."""
+    from kit.competition import open_competition
+
+    opened = open_competition(name, preset=preset, overrides=overrides or [])
+    if sample and not (opened.home / "sample").is_dir():
+        _write_sample(name, preset, overrides or [])
+    return opened, opened.data(data, sample)
+
+
+def _write_sample(name: str, preset: str | None, overrides: list[str]) -> Path:
+    from kit.competition import open_competition
+
+    opened = open_competition(name, preset=preset, overrides=overrides)
+    folder = opened.home / "sample"
+    opened.open_adapter(folder).write_sample(folder)
+    return folder
+
+
+def _says():
+    """Lines to standard output and error; on a terminal, progress is one line that changes."""
+    from kit.pipeline import Says
+
+    if not sys.stderr.isatty():
+        return Says(lambda line: print(line, flush=True), lambda line: print(line, file=sys.stderr, flush=True))
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    status = console.status("")
+    status.start()
+
+    def progress(line: str) -> None:
+        if line.startswith(("note", "warning", "going on")):
+            console.print(line, markup=False)
+        else:
+            status.update(line.replace("[", "\\["))
+
+    def result(line: str) -> None:
+        status.stop()
+        print(line, flush=True)
+        if not line.startswith("cv "):
+            status.start()
+
+    return Says(result, progress)

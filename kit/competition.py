@@ -1,0 +1,240 @@
+"""A competition folder opened: its config, and every part that the config names, checked before any data is read."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit import own
+from kit.config import Config, Scoring, Training, part, read
+from kit.errors import ConfigError, KitError, bullets, did_you_mean
+from kit.folds import SCHEMES
+from kit.registry import check_options, filled, find, find_model, names, options
+from kit.scoring import Metric
+
+
+@dataclass(frozen=True)
+class Competition:
+    """
+    name     the folder's name, and the competition's
+    folder   where config.toml is
+    home     ./competitions/NAME of the current folder, where data, samples and runs are looked for and written
+    config   resolved: presets and overrides laid over it
+    adapter  the class that reads its files
+    """
+
+    name: str
+    folder: Path
+    home: Path
+    config: Config
+    adapter: type
+
+    def task(self) -> Any:
+        name = self.config.output["task"]
+        given = {k: v for k, v in self.config.output.items() if k != "task"}
+        if name == "regression" and not given.get("transform"):
+            given["transform"] = self.metric().space or "none"
+        return find("tasks", name, self.folder)(**given)
+
+    def metric(self) -> Metric:
+        return Metric.open(*part(self.config.score["metric"]), self.folder)
+
+    def folds(self) -> tuple[str, dict[str, Any]]:
+        """The fold scheme and its options."""
+        return part(self.config.score.get("folds", "kfold"), "scheme")
+
+    def model(self) -> tuple[str, Any, dict[str, Any]]:
+        """("estimators" or "zoo", the part, its options)."""
+        kind, found = find_model(self.config.model["name"], self.folder)
+        return kind, found, {k: v for k, v in self.config.model.items() if k != "name"}
+
+    def loss(self) -> tuple[str, dict[str, Any]]:
+        """The config's loss, else the metric's, else the task's."""
+        name, given = part(self.config.train.get("loss", ""))
+        return name or self.metric().loss or find("tasks", self.config.output["task"], self.folder).loss, given
+
+    def data(self, replaced: Path | None, sample: bool) -> Path:
+        """The folder of the data files. Raises KitError, saying how to get them, if there is none."""
+        if sample:
+            return self.home / "sample"
+        if replaced is not None:
+            if not replaced.is_dir():
+                raise KitError(f"--data {replaced}: no such folder")
+            return replaced
+        if self.config.input.get("data"):
+            return Path(self.config.input["data"]).expanduser()
+        for folder in (self.home / "data", self.folder / "data"):
+            if folder.is_dir() and any(folder.iterdir()):
+                return folder
+        slug = self.config.kaggle
+        where = f"https://www.kaggle.com/c/{slug}/data" if slug else "wherever they come from"
+        raise KitError(
+            f"no data for {self.name}: {self.home / 'data'} is missing or empty\n"
+            f"put the files from {where} there, name their folder with --data DIR, or try it on made data: kit train {self.name} --sample"
+        )
+
+    def open_adapter(self, data: Path) -> Any:
+        given = {k: v for k, v in self.config.input.items() if k not in ("adapter", "data")}
+        return self.adapter(data, self.task(), **given)
+
+
+def shipped(kind: str) -> Path:
+    """The folder of the competitions or templates that travel with kit: in its wheel, or beside it in a checkout."""
+    inside = Path(__file__).parent / "shipped" / kind
+    return inside if inside.is_dir() else Path(__file__).parent.parent / kind
+
+
+def listed(kind: str) -> dict[str, Path]:
+    """Name -> folder: those of the current folder, then those that ship."""
+    found = {}
+    for root in (shipped(kind), Path(kind)):
+        found |= {p.parent.name: p.parent for p in sorted(root.glob("*/config.toml"))}
+    return dict(sorted(found.items()))
+
+
+def locate(path_or_name: str) -> Path:
+    """The folder of a competition given as a path, or as a name: ./competitions/NAME first, then the one that ships."""
+    given = Path(path_or_name)
+    if (given / "config.toml").is_file():
+        return given
+    if given.name == path_or_name or path_or_name.rstrip("/") in (f"competitions/{given.name}", f"templates/{given.name}"):
+        for root in (Path("competitions"), shipped("competitions"), shipped("templates") if path_or_name.startswith("templates") else shipped("competitions")):
+            if (root / given.name / "config.toml").is_file():
+                return root / given.name
+    known = listed("competitions")
+    raise KitError(f'no competition "{path_or_name}"{did_you_mean(given.name, known)}\n`kit new {given.name}` makes one, `kit list competitions` shows what there is')
+
+
+def open_competition(path_or_name: str, *, preset: str | None = None, overrides: list[str] | None = None) -> Competition:
+    """The competition, its whole config checked. Raises ConfigError with every mistake at once."""
+    folder = locate(path_or_name)
+    config = read(folder / "config.toml", preset=preset, overrides=overrides or [])
+    return checked(config, folder)
+
+
+def checked(config: Config, folder: Path) -> Competition:
+    """The competition of a config, or ConfigError with every mistake in it."""
+    name = folder.resolve().name
+    home = Path("competitions") / name
+    problems = [f"{section}.{key} is missing" for section, key in (("output", "target"), ("output", "task"), ("score", "metric"), ("model", "name")) if not getattr(config, section).get(key)]
+    adapter = _looked_up(problems, "input.adapter", lambda: _adapter_class(config, folder))
+    if adapter is not None:
+        problems += check_options(adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")}, "input")
+    task = _looked_up(problems, "output.task", lambda: find("tasks", config.output["task"], folder)) if config.output.get("task") else None
+    if task is not None:
+        problems += check_options(task, {k: v for k, v in config.output.items() if k != "task"}, "output")
+        problems += check_options(task.fit_post, config.post, "post")
+    problems += check_options(Scoring, config.score, "score")
+    metric = _checked_part(problems, "score.metric", config.score.get("metric"), lambda n: find("metrics", n, folder))
+    scheme, given = part(config.score.get("folds", "kfold"), "scheme")
+    if scheme not in SCHEMES:
+        problems.append(f'score.folds.scheme = "{scheme}" is no fold scheme{did_you_mean(scheme, SCHEMES)}')
+    else:
+        problems += check_options(SCHEMES[scheme], given, "score.folds")
+    problems += _model_problems(config, folder)
+    for kind, given in config.encoders.items():
+        if kind not in names("encoders"):
+            problems.append(f'encoders.{kind}: no encoder for a column kind "{kind}"{did_you_mean(kind, names("encoders"))}')
+        else:
+            problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
+    if config.augment:
+        problems.append("augment: no encoder of this competition's columns takes augmentation")
+    if not problems and metric is not None:
+        try:
+            opened = Competition(name, folder, home, config, adapter)
+            opened.metric().needs(task.gives)
+            opened.task()
+        except KitError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(bullets(problems) + f"\nin {folder / 'config.toml'} and what was laid over it")
+    return Competition(name, folder, home, config, adapter)
+
+
+def _adapter_class(config: Config, folder: Path) -> type:
+    """The competition's own adapter.py where there is one, else the named adapter."""
+    base = find("adapters", config.input.get("adapter", "tabular"), folder)
+    if not (folder / "adapter.py").is_file() or config.input.get("adapter", "").startswith("./"):
+        return base
+    module = own.load(folder, "adapter")
+    found = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    if len(found) != 1:
+        raise ConfigError(f"{folder / 'adapter.py'} must define one class, and defines {len(found)}")
+    return found[0]
+
+
+def _looked_up(problems: list[str], where: str, look: Any) -> Any:
+    try:
+        return look()
+    except KitError as error:
+        problems.append(f"{where}: {error}")
+        return None
+
+
+def _checked_part(problems: list[str], where: str, value: Any, look: Any) -> Any:
+    if not value:
+        return None
+    name, given = part(value)
+    found = _looked_up(problems, where, lambda: look(name))
+    if found is not None:
+        problems += check_options(found, given, where)
+    return found
+
+
+def _model_problems(config: Config, folder: Path) -> list[str]:
+    problems: list[str] = []
+    name = config.model.get("name")
+    if not isinstance(name, str) or not name:
+        return [] if name is None else ["model.name must be text"]
+    found = _looked_up(problems, "model.name", lambda: find_model(name, folder))
+    if found is None:
+        return problems
+    kind, model = found
+    problems += check_options(model, {k: v for k, v in config.model.items() if k != "name"}, "model")
+    loop = _looked_up(problems, "model.name", lambda: find("estimators", "neural")) if kind == "zoo" else None
+    known = {**options(Training), **(options(loop) if loop is not None else {})}
+    mine = {k: v for k, v in config.train.items() if k in options(Training)}
+    problems += check_options(Training, mine, "train")
+    others = {k: v for k, v in config.train.items() if k not in mine}
+    if loop is not None:
+        problems += check_options(loop, others, "train")
+    else:
+        for key in others:
+            hint = did_you_mean(key, known)
+            problems.append(f'train.{key} is not an option of model "{name}", which is no network{hint}')
+    return problems
+
+
+def resolved(competition: Competition) -> Config:
+    """The config with every default filled in, and what depends on the machine measured and frozen: two of it give the same run."""
+    config = competition.config
+    kind, model, given = competition.model()
+    scheme, fold_options = competition.folds()
+    metric_name, metric_options = part(config.score["metric"])
+    loss, loss_options = competition.loss()
+    training = {k: v for k, v in filled(Training, config.train).items() if k != "loss"}
+    training["threads"] = training["threads"] or len(os.sched_getaffinity(0))
+    training["final"] = training["final"] or ("refit" if scheme in ("time", "group_time") else "folds")
+    training["loss"] = {"name": loss, **loss_options}
+    if kind == "zoo":
+        training |= {k: v for k, v in filled(find("estimators", "neural"), config.train).items() if k not in training}
+    task = find("tasks", config.output["task"], competition.folder)
+    output = {"task": config.output["task"], **filled(task, {k: v for k, v in config.output.items() if k != "task"})}
+    if "transform" in output:
+        output["transform"] = competition.task().transform
+    return Config(
+        title=config.title,
+        kaggle=config.kaggle,
+        input={"adapter": config.input.get("adapter", "tabular"), **filled(competition.adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")})},
+        output=output,
+        score={
+            "metric": {"name": metric_name, **filled(competition.metric().module, metric_options)},
+            "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
+            "weight": config.score.get("weight", ""),
+        },
+        model={"name": config.model["name"], **filled(model, given)},
+        train=training,
+        encoders=config.encoders,
+        augment=config.augment,
+        post=config.post,
+    )

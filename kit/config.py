@@ -1,0 +1,170 @@
+"""config.toml, a preset and KEY=VALUE overrides become one Config.
+
+Nothing is looked up here: whether a part and its options exist is checked where the competition is opened, before any data is read.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from kit.errors import ConfigError, bullets, did_you_mean
+from kit.files import write_text
+
+Part = str | dict[str, Any]  # "huber", or { name = "huber", delta = 1.5 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What config.toml says, section by section, in the order of its questions."""
+
+    title: str = ""
+    kaggle: str = ""
+    input: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    score: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    encoders: dict[str, Any] = field(default_factory=dict)
+    augment: dict[str, Any] = field(default_factory=dict)
+    post: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The sections that hold something."""
+        return {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name)}
+
+    def with_(self, section: str, **values: Any) -> "Config":
+        """A copy with some values of a section set."""
+        return replace(self, **{section: {**getattr(self, section), **values}})
+
+    def write(self, path: Path) -> None:
+        write_text(path, tomli_w.dumps(self.as_dict()))
+
+
+class Scoring:
+    """The keys of [score]."""
+
+    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = ""):
+        """weight: a column whose values weigh the rows of the metric (none where empty)"""
+
+
+class Training:
+    """The keys of [train] that every model has; a network's training loop adds its own."""
+
+    def __init__(
+        self,
+        *,
+        final: Literal["folds", "refit", "last", ""] = "",
+        loss: Part = "",
+        seed: int = 0,
+        threads: int = 0,
+        fold: int = -1,
+    ):
+        """
+        final    what predicts the test rows; "" is "refit" for forward-in-time folds, else "folds"
+        loss     "" is the metric's own, else the task's
+        threads  CPU threads; 0 is one for each core that this process may use
+        fold     train this fold alone; -1 is all
+        """
+
+
+def part(value: Part, key: str = "name") -> tuple[str, dict[str, Any]]:
+    """The name and the options of a part that is given as a word or as a table."""
+    if isinstance(value, str):
+        return value, {}
+    return value.get(key, ""), {k: v for k, v in value.items() if k != key}
+
+
+def read(path: Path, *, preset: str | None = None, overrides: Iterable[str] = ()) -> Config:
+    """The config of a file, with a preset laid over it, then the overrides.
+
+    overrides  such as "train.epochs=5"
+    Raises ConfigError, with all mistakes of form at once.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no {path}\na competition is a folder with a config.toml: `kit list competitions`, `kit new NAME`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    presets = values.pop("preset", {})
+    problems = _problems_of_form(values, str(path))
+    for name, layer in presets.items() if isinstance(presets, dict) else ():
+        problems += _problems_of_form(layer, f"{path}: preset.{name}")
+    if preset is not None and preset not in presets:
+        problems.append(f'no preset "{preset}" in {path}{did_you_mean(preset, presets)}')
+    parsed = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            problems.append(f'"{text}" is not KEY=VALUE, for example train.seed=1')
+        elif key.split(".")[0] not in _known():
+            problems.append(f'no section "{key.split(".")[0]}" for {text}{did_you_mean(key.split(".")[0], _known())}')
+        elif "." not in key and key not in ("title", "kaggle"):
+            problems.append(f'"{text}" replaces a whole section; name a key in it, for example {key}.name=VALUE')
+        else:
+            parsed.append((key.split("."), _toml_value(value)))
+    if problems:
+        raise ConfigError(bullets(problems))
+    if preset is not None:
+        values = _switch_model(values, presets[preset].get("model", {}).get("name"))
+        values = _laid_over(values, presets[preset])
+    named = [value for keys, value in parsed if keys == ["model", "name"]]
+    values = _switch_model(values, named[-1] if named else None)
+    for keys, value in parsed:
+        _set(values, keys, value)
+    return Config(**values)
+
+
+def _known() -> list[str]:
+    return [f.name for f in fields(Config)]
+
+
+def _problems_of_form(values: Any, where: str) -> list[str]:
+    if not isinstance(values, dict):
+        return [f"{where} must be a table"]
+    problems = [f'{where}: no section "{key}"{did_you_mean(key, [*_known(), "preset"])}' for key in values if key not in _known()]
+    for key in _known():
+        wanted, word = (str, "text") if key in ("title", "kaggle") else (dict, "a table")
+        if key in values and not isinstance(values[key], wanted):
+            problems.append(f"{where}: {key} must be {word}, not {values[key]!r}")
+    return problems
+
+
+def _toml_value(text: str) -> Any:
+    """`5`, `1e-4`, `true`, `["a"]` as TOML reads them; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _switch_model(values: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """Naming another model drops the options of the old one, its loss and its training loop's included."""
+    if name is None or values.get("model", {}).get("name") == name:
+        return values
+    kept = {k: v for k, v in values.get("train", {}).items() if k in ("final", "seed", "threads", "fold")}
+    return {**values, "model": {"name": name}, "train": kept}
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _laid_over(merged[key], value) if both else deepcopy(value)
+    return merged
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    *path, last = keys
+    for depth, key in enumerate(path):
+        if isinstance(values.get(key), str):  # "huber" becomes { name = "huber" }, so that an option can stand beside it
+            values[key] = {"scheme" if path[: depth + 1] == ["score", "folds"] else "name": values[key]}
+        values = values.setdefault(key, {})
+    if isinstance(values.get(last), dict) and isinstance(value, str) and keys[0] in ("score", "train"):
+        value = {"scheme" if last == "folds" else "name": value}  # naming another part drops the old part's options
+    values[last] = value

@@ -1,0 +1,24 @@
+"""Metrics: a file each, holding the formula and nothing else.
+
+`score(truth, predicted)` gets aligned arrays of whole folds. What they hold is what the metric says it `needs`:
+
+label        the answers themselves: 0 and 1 for a binary task (1 is positive), integers where all classes are whole numbers, else text;
+             for a multilabel task an (n, labels) 0/1 matrix
+probability  truth as class positions 0..c-1 (binary: 0/1), predicted as (n,) for binary, (n, c) for multiclass;
+             multilabel: truth as (n, labels) 0/1, predicted as (n, labels)
+ranking      truth as (n,) answers, predicted as n lists of answers, best first
+value        two (n,) float arrays, or (n, targets) for several targets
+
+A metric that fits several tasks names several, `needs = ("probability", "value")`: the task gives the first one that it can.
+
+The caller has checked what holds for every metric: at least one row, as many on both sides, no NaN, weights above 0 (it leaves out
+rows of weight 0). A metric that takes row weights has `weights=None` as its third positional parameter; what a config may set is
+keyword-only. Besides `needs`, `greater_is_better` and `EXAMPLE` a module may hold `loss` (the training loss that fits it), `space`
+("log1p" or "log": where its errors are measured, so targets are transformed and folds averaged there) and `threshold` (the
+probability at which a positive label is right by theory; without it one is fitted on out-of-fold rows). Where an option decides
+them, the functions `greater_is_better_for(*, option=…)` and `space_for(*, option=…)` take the options of `score` and come before the
+plain values, which are those of the default options.
+
+A score that is not defined raises ScoreError. A constant truth leaves nothing to score, so correlations, AUC, Gini and R² are not
+defined there; a constant prediction is merely a poor one and scores as chance does: 0, or 0.5 for AUC.
+"""

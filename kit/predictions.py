@@ -1,0 +1,81 @@
+"""The out-of-fold contract: which ids are covered, and what was predicted for them.
+
+One shape for every task and estimator, so that any two can be blended. A row that no fold predicted is missing, never zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from kit.errors import DataError, RunError, shorten
+from kit.files import whole
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """
+    ids   the covered ids, as text, each once, sorted
+    rows  `id` and the task's columns, sorted by id; no row for an id that is covered and has no answers (a picture without objects)
+    """
+
+    ids: np.ndarray
+    rows: pd.DataFrame
+
+    def __post_init__(self):
+        assert len(self.ids) == len(set(self.ids)), "an id is covered twice"
+        assert self.rows.columns[0] == "id" and set(self.rows["id"]) <= set(self.ids), "rows of ids that are not covered"
+
+    @staticmethod
+    def of(ids: Sequence[str], columns: dict[str, np.ndarray]) -> "Predictions":
+        """One row an id. Raises DataError where a number is missing or infinite: a model that says nothing must not pass for one that does."""
+        rows = pd.DataFrame({"id": pd.Series(np.asarray(ids), dtype="str"), **columns}).sort_values("id", kind="stable", ignore_index=True)
+        for name in columns:
+            if pd.api.types.is_float_dtype(rows[name]):
+                wrong = ~np.isfinite(rows[name])
+                if wrong.any():
+                    raise DataError(f"{int(wrong.sum())} predictions of {name} are not finite numbers, for ids {shorten(rows.id[wrong])}")
+        return Predictions(rows["id"].to_numpy(), rows)
+
+    def take(self, ids: Sequence[str]) -> "Predictions":
+        """Only these ids, of those that are covered."""
+        wanted = set(ids)
+        kept = np.array([i in wanted for i in self.ids], dtype=bool)
+        rows = self.rows[self.rows["id"].isin(wanted)].reset_index(drop=True)
+        return Predictions(self.ids[kept], rows)
+
+    def aligned(self, ids: Sequence[str]) -> pd.DataFrame:
+        """The task's columns in the order of these ids, one row an id. Raises DataError for ids that are not covered."""
+        indexed = self.rows.set_index("id")
+        lacking = pd.Index(ids).difference(indexed.index)
+        if len(lacking):
+            raise DataError(f"{len(lacking)} ids have no prediction: {shorten(lacking)}")
+        return indexed.loc[list(ids)].reset_index(drop=True)
+
+    def write(self, path: Path) -> None:
+        """Parquet; an id that is covered without answers stands as one row whose other columns are null."""
+        empty = pd.DataFrame({"id": np.setdiff1d(self.ids, self.rows["id"].to_numpy(dtype=object))})
+        rows = pd.concat([self.rows, empty]).sort_values("id", kind="stable") if len(empty) else self.rows
+        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+        with whole(path) as temporary:
+            pa.parquet.write_table(table, temporary, compression="zstd")
+
+    @staticmethod
+    def read(path: Path) -> "Predictions":
+        try:
+            rows = pa.parquet.read_table(path).to_pandas()
+        except FileNotFoundError as error:
+            raise RunError(f"{path} is missing: is its run finished?") from error
+        ids = rows["id"].drop_duplicates().to_numpy()
+        answered = rows.drop(columns="id").notna().any(axis=1)
+        return Predictions(ids, rows[answered].reset_index(drop=True))
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions for different ids put together."""
+    rows = pd.concat([p.rows for p in parts]).sort_values("id", kind="stable", ignore_index=True)
+    return Predictions(np.sort(np.concatenate([p.ids for p in parts])), rows)

@@ -1,0 +1,154 @@
+"""Run folders: made, locked, continued, read; and the local leaderboard.
+
+A folder is created exclusively and locked while its training lives, so that two trainings never write into one. The lock is the
+operating system's: it is gone with the process, however that ended.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import kit
+from kit.config import Config
+from kit.errors import RunError
+from kit.files import read_json, write_json
+
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow", "torch", "pytorch-lightning")
+
+
+@dataclass
+class Run:
+    """
+    folder  competitions/<name>/runs/<number>-<model>
+    info    what run.json holds
+    """
+
+    folder: Path
+    info: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def save(self, **changes: Any) -> None:
+        self.info |= changes
+        write_json(self.folder / "run.json", self.info)
+
+    def log(self, line: str) -> None:
+        with open(self.folder / "log.txt", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def command_hash(config: Config, data: str) -> str:
+    """Of the resolved config, the data's fingerprint and kit's version: the same command has the same."""
+    told = json.dumps([config.as_dict(), data, kit.__version__], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    found = {"kit": kit.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def started(runs: Path, config: Config, data: str) -> Iterator[Run]:
+    """The unfinished, unlocked run of the same command, else a new one; locked until the block ends.
+
+    Raises RunError where the folder cannot be written.
+    """
+    command = command_hash(config, data)
+    lock = None
+    try:
+        for folder in _folders(runs):
+            info = _info(folder)
+            if info and info.get("command") == command and info["state"] != "finished":
+                lock = _locked(folder)
+                if lock is not None:
+                    run = Run(folder, info)
+                    run.save(state="running", continued=info.get("continued", 0) + 1)
+                    break
+        else:
+            folder, lock = _new_folder(runs, config.model["name"])
+            run = Run(folder, {})
+            config.write(folder / "config.toml")
+            run.save(state="running", command=command, data=data, seed=config.train["seed"], versions=versions(), continued=0)
+        yield run
+    except BaseException as error:
+        if lock is not None and run.info.get("state") == "running":
+            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+            try:
+                run.save(state="interrupted" if stopped else "failed")
+            except RunError:
+                pass  # the folder cannot be written, which is what the first error says
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _folders(runs: Path) -> list[Path]:
+    found = [p for p in runs.glob("*-*") if p.is_dir() and re.match(r"\d+-", p.name)] if runs.is_dir() else []
+    return sorted(found, key=lambda p: (int(p.name.split("-")[0]), p.name))
+
+
+def _info(folder: Path) -> dict[str, Any] | None:
+    path = folder / "run.json"
+    return read_json(path) if path.is_file() else None
+
+
+def _locked(folder: Path) -> int | None:
+    """A handle that holds the folder's lock, or None if another process does."""
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _new_folder(runs: Path, model: str) -> tuple[Path, int]:
+    """A folder under the next number, made exclusively: of two processes one gets the number and the other the next."""
+    word = re.sub(r"\W+", "-", Path(model).stem).strip("-") or "model"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        guard = os.open(runs, os.O_RDONLY)
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX)  # a number is one run's, whatever the model's name
+            number = max((int(p.name.split("-")[0]) for p in _folders(runs)), default=0) + 1
+            folder = runs / f"{number}-{word}"
+            folder.mkdir()
+            lock = _locked(folder)
+        finally:
+            os.close(guard)
+    except OSError as error:
+        raise RunError(f"cannot make a run folder in {runs}: {error.strerror}\nis it writable, and is there space?") from error
+    assert lock is not None, "a folder just made is not locked"
+    return folder, lock
+
+
+def open_run(path: Path) -> Run:
+    """A finished or unfinished run. Raises RunError if the folder is none."""
+    path = Path(path)
+    if not (path / "run.json").is_file():
+        raise RunError(f"{path} is no run folder: it has no run.json\n`kit runs COMPETITION` lists a competition's runs")
+    return Run(path, read_json(path / "run.json"))
+
+
+def listed(runs: Path) -> list[Run]:
+    """All runs of a competition, in the order of their numbers."""
+    return [Run(folder, info) for folder in _folders(runs) if (info := _info(folder))]

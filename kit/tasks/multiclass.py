@@ -1,0 +1,156 @@
+"""One of many classes: a prediction is a probability for each, or above 200 classes the best hundred of them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import DataError, shorten
+from kit.predictions import Predictions
+from kit.tasks._task import Task, as_list, check_one_target, codes, in_order, labels, native
+
+WIDE = 200  # above this many classes a prediction lists the best LISTED
+LISTED = 100
+
+
+class Multiclass(Task):
+    loss, metric = "cross_entropy", "log_loss"
+    gives = ("label", "probability", "ranking")
+
+    def __init__(self, *, target: str | list[str], cells: Literal["", "label", "labels", "probabilities"] = "", top: int = 5):
+        """
+        cells  what the submission holds: one label, the best `top` labels separated by spaces, or a column a class;
+               "" is a column a class where the sample has several, else what the metric needs
+        """
+        self.targets = as_list(target)
+        check_one_target(self.targets, "multiclass")
+        self.cell, self.top = cells, top
+        self.classes: list[str] = []
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def learn(self, truth: pd.DataFrame) -> None:
+        self.classes = in_order(truth[self.targets[0]].unique())
+        if len(self.classes) < 2:
+            raise DataError(f"{self.targets[0]} has one class in the training rows: {shorten(self.classes)}\nthere is nothing to tell apart")
+
+    def state(self) -> dict[str, Any]:
+        return {"classes": self.classes}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.classes = state["classes"]
+
+    def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+        return {self.targets[0]: labels(frame[self.targets[0]], source)}
+
+    def encode(self, truth: pd.DataFrame) -> np.ndarray:
+        """(n,) int64 class positions."""
+        return codes(truth[self.targets[0]], self.classes, "the truth")
+
+    def decode(self, ids: Sequence[str], raw: np.ndarray) -> Predictions:
+        """raw  (n, classes) probabilities"""
+        raw = np.asarray(raw, dtype=np.float64)
+        if len(self.classes) <= WIDE:
+            return Predictions.of(ids, {f"p_{c}": raw[:, n] for n, c in enumerate(self.classes)})
+        best = np.argsort(-raw, axis=1, kind="stable")[:, :LISTED]
+        names = np.array(self.classes, dtype=object)
+        return Predictions.of(ids, {"labels": pd.Series(list(names[best])), "scores": pd.Series(list(np.take_along_axis(raw, best, 1)))})
+
+    def average(self, parts: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
+        if "labels" not in parts[0].rows:
+            return super().average(parts, weights)
+        weights = np.ones(len(parts)) / len(parts) if weights is None else np.asarray(weights) / np.sum(weights)
+        labels_, scores_ = [], []
+        for rows in zip(*(zip(p.rows["labels"], p.rows["scores"]) for p in parts)):
+            total: dict[str, float] = {}
+            for weight, (names, scores) in zip(weights, rows):
+                for name, score in zip(names, scores):
+                    total[name] = total.get(name, 0.0) + weight * score
+            best = sorted(total, key=lambda name: (-total[name], name))[:LISTED]
+            labels_.append(best)
+            scores_.append([total[name] for name in best])
+        return Predictions.of(parts[0].ids, {"labels": pd.Series(labels_), "scores": pd.Series(scores_)})
+
+    def _matrix(self, rows: pd.DataFrame) -> np.ndarray:
+        """(n, classes) probabilities."""
+        if "labels" not in rows:
+            return rows[[f"p_{c}" for c in self.classes]].to_numpy(dtype=np.float64)
+        place = {c: n for n, c in enumerate(self.classes)}
+        filled = np.zeros((len(rows), len(self.classes)))
+        for n, (names, scores) in enumerate(zip(rows["labels"], rows["scores"])):
+            known = [(place[c], s) for c, s in zip(names, scores) if c in place]
+            if known:
+                filled[n, [k for k, _ in known]] = [s for _, s in known]
+        return filled
+
+    def _ranked(self, rows: pd.DataFrame, k: int) -> list[list[str]]:
+        if "labels" in rows:
+            return [list(names[:k]) for names in rows["labels"]]
+        matrix = self._matrix(rows)
+        best = np.argsort(-matrix, axis=1, kind="stable")[:, :k]
+        return [list(row) for row in np.array(self.classes, dtype=object)[best]]
+
+    def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[np.ndarray, Any]:
+        rows, true = predictions.aligned(truth["id"]), truth[self.targets[0]].to_numpy()
+        if needs == "probability":
+            return codes(true, self.classes, "the truth"), self._matrix(rows)
+        if needs == "ranking":
+            return true, self._ranked(rows, LISTED)
+        first = np.array([names[0] if names else "" for names in self._ranked(_scaled(rows, post, self.classes), 1)], dtype=object)
+        both = native(np.concatenate([true, first]), self.classes)
+        return both[: len(true)], both[len(true) :]
+
+    def fit_post(
+        self, truth: pd.DataFrame, predictions: Predictions, metric, *, class_factors: Literal["fit", "none", ""] = ""
+    ) -> dict[str, Any]:
+        """class_factors  a factor for each class's probability before the best is taken; "" fits them where the metric weighs rare classes"""
+        if metric.needs(self.gives) != "label" or class_factors == "none" or "labels" in predictions.rows:
+            return {}
+        if class_factors == "" and metric.threshold is not None:
+            return {}
+        return _fit_factors(self, truth, predictions, metric)
+
+    def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
+        rows = predictions.rows
+        if self.cell == "probabilities" or (self.cell == "" and len(columns) > 1):
+            matrix = self._matrix(rows)
+            unknown = [c for c in columns if c not in self.classes]
+            place = {c: n for n, c in enumerate(self.classes)}
+            return {c: np.zeros(len(rows)) if c in unknown else matrix[:, place[c]] for c in columns}
+        if self.cell == "labels" or (self.cell == "" and needs == "ranking"):
+            return {columns[0]: np.array([" ".join(names) for names in self._ranked(rows, self.top)], dtype=object)}
+        return {columns[0]: np.array([n[0] for n in self._ranked(_scaled(rows, post, self.classes), 1)], dtype=object)}
+
+    def read_cells(self, frame: pd.DataFrame, columns: list[str], needs: str) -> Predictions:
+        """frame  text cells, index id"""
+        if len(columns) > 1:
+            absent = {f"p_{c}": np.zeros(len(frame)) for c in self.classes if c not in columns}
+            return Predictions.of(frame.index, {f"p_{c}": pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for c in columns} | absent)
+        listed = [cell.split() for cell in frame[columns[0]]] if self.cell == "labels" or needs == "ranking" else [[c] for c in labels(frame[columns[0]], "the submission")]
+        scores = [[1 / (rank + 1) for rank in range(len(names))] for names in listed]
+        return Predictions.of(frame.index, {"labels": pd.Series(listed, dtype=object), "scores": pd.Series(scores, dtype=object)})
+
+
+def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.DataFrame:
+    factors = post.get("class_factors")
+    if not factors or "labels" in rows:
+        return rows
+    return rows.assign(**{f"p_{c}": rows[f"p_{c}"] * factors.get(c, 1.0) for c in classes})
+
+
+def _fit_factors(task: Multiclass, truth: pd.DataFrame, predictions: Predictions, metric) -> dict[str, Any]:
+    """Coordinate search over one factor a class, on a fixed grid; a change is kept only if it helps by more than rounding."""
+    factors = dict.fromkeys(task.classes, 1.0)
+    sign = 1 if metric.greater_is_better else -1
+    best = sign * metric.score(task, truth, predictions, {"class_factors": factors})
+    for _ in range(2):
+        for name in task.classes:
+            for factor in (0.4, 0.55, 0.7, 0.85, 1.2, 1.5, 2.0, 3.0, 4.5):
+                tried = {**factors, name: factor}
+                score = sign * metric.score(task, truth, predictions, {"class_factors": tried})
+                if score > best + 1e-9:
+                    best, factors = score, tried
+    return {"class_factors": factors}
