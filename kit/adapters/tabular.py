@@ -78,13 +78,15 @@ class Tabular:
         frame = read(self.data / name, text=self._text_columns(), **self.form)
         lacking = [c for c in self.task.targets if c not in frame]
         problems = [f'{name} has no target column "{c}"{did_you_mean(c, frame.columns)}' for c in lacking]
-        known = [*frame.columns, "given"]
+        if self.valid_file and "given" in frame:
+            problems.append(f'{name} has a column "given", the word that tells rows of {self.valid_file} apart: rename it')
+        known = list(frame.columns)
         for kind, listed in self.columns.items():
             if kind not in (*FEATURE_KINDS, *ROLE_KINDS, "given"):
                 problems.append(f'input.columns has no kind "{kind}"{did_you_mean(kind, [*FEATURE_KINDS, *ROLE_KINDS])}')
             made = set(self.made_features())
             problems += [f'input.columns.{kind}: {name} has no column "{c}"{did_you_mean(c, known)}' for c in listed if c not in known and c not in made]
-        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known]
+        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known and c not in set(self.made_features())]
         found = [c for c in self.id if c in frame]
         if found and len(found) < len(self.id):
             problems.append(f"{name} has only some of the id columns: {shorten(found)} of {shorten(self.id)}")
@@ -153,22 +155,31 @@ class Tabular:
         raw = self.read_train()
         truth = self.truth(raw, self.train_file)
         self.task.learn(truth)
-        roles = {kind: raw[self.columns[kind][0]] for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
-        roles |= {"given": raw["given"]} if "given" in raw and "given" not in roles else {}
+        roles = {kind: self._role(raw, kind) for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
+        if self.valid_file:
+            roles["given"] = raw.pop("given")
         held_text = [c for c in raw if pd.api.types.is_string_dtype(raw[c])]
         tested = self.read_test(held_text)
         notes = [f'{self.test_file} holds the target "{c}": it is not used' for c in self.task.targets if c in tested]
-        raw, tested = (f.drop(columns=[*self.task.targets, *self.drop, "given"], errors="ignore") for f in (raw, tested))
-        train, test = self._with_features(raw, tested)
+        raw, tested = (f.drop(columns=self.task.targets, errors="ignore") for f in (raw, tested))
+        train, test = (f.drop(columns=self.drop, errors="ignore") for f in self._with_features(raw, tested))
         schema, more = self._schema(train, test)
         return Tables(typed(train, schema, self.train_file), typed(test, schema, self.test_file), truth, schema, roles, notes + more)
+
+    def _role(self, raw: pd.DataFrame, kind: str) -> pd.Series:
+        """The values of a role: of several group columns the combination, of several time columns the date of year, month, day, hour, minute."""
+        first, *more = self.columns[kind]
+        if more and kind == "time":
+            parts = zip(("year", "month", "day", "hour", "minute"), (raw[c] for c in self.columns[kind]))
+            return pd.to_datetime(pd.DataFrame({"day": 1, **dict(parts)}, index=raw.index))
+        return sum((JOINT + raw[c].astype("str") for c in more), start=raw[first].astype("str")) if more else raw[first]
 
     def new_rows(self, schema: dict[str, Column]) -> pd.DataFrame:
         """Test rows typed as a run's schema says. The training file is read only if `features` wants everyone."""
         tested = self.read_test([n for n, c in schema.items() if c.kind in TEXT_KINDS or c.date_format])
-        tested = tested.drop(columns=[*self.task.targets, *self.drop], errors="ignore")
+        tested = tested.drop(columns=self.task.targets, errors="ignore")
         if type(self).features is not Tabular.features:
-            raw = self.read_train().drop(columns=[*self.task.targets, *self.drop, "given"], errors="ignore")
+            raw = self.read_train().drop(columns=[*self.task.targets, *(["given"] if self.valid_file else [])])
             _, tested = self._with_features(raw, tested)
         return typed(tested, schema, self.test_file)
 
@@ -197,6 +208,9 @@ class Tabular:
         unread = [n for n, c in schema.items() if c.kind not in names("encoders")]
         if missing:
             notes.append(f"not in {self.test_file}, so left out: {shorten(missing)}")
+        beyond = [name for name in test if name not in train]
+        if beyond:
+            notes.append(f"not in {self.train_file}, so left out: {shorten(beyond)}")
         if constant:
             notes.append(f"one value in all training rows, so left out: {shorten(constant)}")
         if unread:
@@ -254,7 +268,7 @@ class Tabular:
 
     def _ids_in_file_order(self) -> pd.Index:
         frame = read(self.data / self.test_file, text=self.id, **self.form)
-        if not self.id:
+        if not all(c in frame for c in self.id) or not self.id:
             return pd.Index([str(n + 1) for n in range(len(frame))])
         return pd.Index([JOINT.join(p) for p in zip(*(frame[c] for c in self.id))])
 

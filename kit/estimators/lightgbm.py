@@ -82,7 +82,7 @@ class Lightgbm:
             "extra_trees": given["extra_trees"],
             "max_bin": given["max_bin"],
             "seed": seed,
-            "num_threads": setup.threads,
+            "num_threads": self._threads(n),
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
@@ -95,6 +95,10 @@ class Lightgbm:
             if ours in setup.loss_options:
                 parameters[theirs] = setup.loss_options[ours]
         return parameters
+
+    def _threads(self, n: int) -> int:
+        """One for small tables: their threads spend their time waiting for one another, and very long if other processes want the cores."""
+        return 1 if n < 10_000 else self.setup.threads
 
     @staticmethod
     def _matrix(features: Features):
@@ -119,7 +123,7 @@ class Lightgbm:
             reference=reference,
             categorical_feature=list(range(n_dense, n_dense + n_codes)),
             free_raw_data=not keep,
-            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self.setup.threads, "force_row_wise": True},
+            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self._threads(len(rows)), "force_row_wise": True},
         )
 
     def _columns(self, rows: Examples) -> list[np.ndarray]:
@@ -153,7 +157,7 @@ class Lightgbm:
 
     def predict(self, rows: Examples) -> np.ndarray:
         matrix, each = self._matrix(rows.features), self.options["models"]
-        predicted = [b.predict(matrix, num_threads=self.setup.threads) for b in self.boosters]
+        predicted = [b.predict(matrix, num_threads=self._threads(len(rows))) for b in self.boosters]
         means = [np.mean(predicted[n : n + each], axis=0) for n in range(0, len(predicted), each)]
         return means[0] if self.setup.task == "multiclass" else np.column_stack(means)
 
