@@ -34,8 +34,8 @@ class Config:
     post: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The sections that hold something."""
-        return {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name)}
+        """The sections that hold something. An option that is None is left out: TOML has no word for it, and it is a default."""
+        return {f.name: _said(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name)}
 
     def with_(self, section: str, **values: Any) -> "Config":
         """A copy with some values of a section set."""
@@ -43,6 +43,12 @@ class Config:
 
     def write(self, path: Path) -> None:
         write_text(path, tomli_w.dumps(self.as_dict()))
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _said(v) for k, v in value.items() if v is not None}
+    return deepcopy(value)
 
 
 class Scoring:
@@ -74,9 +80,9 @@ class Training:
 
 def part(value: Part, key: str = "name") -> tuple[str, dict[str, Any]]:
     """The name and the options of a part that is given as a word or as a table."""
-    if isinstance(value, str):
-        return value, {}
-    return value.get(key, ""), {k: v for k, v in value.items() if k != key}
+    if not isinstance(value, dict):  # a number is no name either: looking it up says so
+        return str(value), {}
+    return str(value.get(key, "")), {k: v for k, v in value.items() if k != key}
 
 
 def read(path: Path, *, preset: str | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -93,7 +99,10 @@ def read(path: Path, *, preset: str | None = None, overrides: Iterable[str] = ()
         raise ConfigError(f"{path} is not TOML: {error}") from error
     presets = values.pop("preset", {})
     problems = _problems_of_form(values, str(path))
-    for name, layer in presets.items() if isinstance(presets, dict) else ():
+    if not isinstance(presets, dict):
+        problems.append(f"{path}: preset must be a table, such as [preset.fast], not {presets!r}")
+        presets = {}
+    for name, layer in presets.items():
         problems += _problems_of_form(layer, f"{path}: preset.{name}")
     if preset is not None and preset not in presets:
         problems.append(f'no preset "{preset}" in {path}{did_you_mean(preset, presets)}')
@@ -165,6 +174,8 @@ def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
         if isinstance(values.get(key), str):  # "huber" becomes { name = "huber" }, so that an option can stand beside it
             values[key] = {"scheme" if path[: depth + 1] == ["score", "folds"] else "name": values[key]}
         values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{'.'.join(keys)}={value}: {'.'.join(path[: depth + 1])} is {values!r}, which has no keys of its own")
     if isinstance(values.get(last), dict) and isinstance(value, str) and keys[0] in ("score", "train"):
         value = {"scheme" if last == "folds" else "name": value}  # naming another part drops the old part's options
     values[last] = value

@@ -72,7 +72,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     tables = adapter.tables()
     task = adapter.task
     scheme, options = competition.folds()
-    rows = _rows(tables, task, scheme)
+    rows = split_rows(tables, task, scheme)
     split = folds.split(rows, scheme=scheme, **options)
     if config.train["fold"] >= len(split):
         raise ConfigError(f"there is no fold {config.train['fold']}: {scheme} makes folds 0 to {len(split) - 1}")
@@ -116,7 +116,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     return run
 
 
-def _rows(tables: Tables, task, scheme: str) -> Rows:
+def split_rows(tables: Tables, task, scheme: str) -> Rows:
     target, continuous = task.stratify_by(tables.truth)
     roles = {name: series.to_numpy() for name, series in tables.roles.items() if name in ("group", "time", "given")}
     for role in {"group": ["group"], "stratified_group": ["group"], "time": ["time"], "group_time": ["group", "time"], "given": ["given"]}.get(scheme, []):

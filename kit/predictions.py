@@ -58,21 +58,23 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Parquet; an id that is covered without answers stands as one row whose other columns are null."""
-        empty = pd.DataFrame({"id": np.setdiff1d(self.ids, self.rows["id"].to_numpy(dtype=object))})
-        rows = pd.concat([self.rows, empty]).sort_values("id", kind="stable") if len(empty) else self.rows
-        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+        table = pa.Table.from_pandas(self.rows, preserve_index=False).replace_schema_metadata()
+        empty = pd.Index(self.ids).difference(pd.Index(self.rows["id"]))  # numpy's own is quadratic for text
+        if len(empty):  # in Arrow, where a whole number beside a null stays a whole number
+            nulls = pa.table({"id": pa.array(empty, table.schema.field("id").type)})
+            table = pa.concat_tables([table, nulls], promote_options="default").sort_by("id")
         with whole(path) as temporary:
             pa.parquet.write_table(table, temporary, compression="zstd")
 
     @staticmethod
     def read(path: Path) -> "Predictions":
         try:
-            rows = pa.parquet.read_table(path).to_pandas()
+            table = pa.parquet.read_table(path)
         except FileNotFoundError as error:
             raise RunError(f"{path} is missing: is its run finished?") from error
-        ids = rows["id"].drop_duplicates().to_numpy()
-        answered = rows.drop(columns="id").notna().any(axis=1)
-        return Predictions(ids, rows[answered].reset_index(drop=True))
+        ids = table["id"].unique().to_numpy(zero_copy_only=False)
+        answered = np.any([np.asarray(column.is_valid()) for column in table.drop_columns("id").columns], axis=0)
+        return Predictions(ids, table.filter(answered).to_pandas())
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:

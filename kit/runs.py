@@ -20,7 +20,7 @@ from typing import Any
 import kit
 from kit.config import Config
 from kit.errors import RunError
-from kit.files import read_json, write_json
+from kit.files import named, read_json, write_json
 
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow", "torch", "pytorch-lightning")
 
@@ -44,7 +44,7 @@ class Run:
         write_json(self.folder / "run.json", self.info)
 
     def log(self, line: str) -> None:
-        with open(self.folder / "log.txt", "a", encoding="utf-8") as file:
+        with named(self.folder / "log.txt"), open(self.folder / "log.txt", "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 
@@ -74,13 +74,19 @@ def started(runs: Path, config: Config, data: str) -> Iterator[Run]:
     lock = None
     try:
         for folder in _folders(runs):
-            info = _info(folder)
-            if info and info.get("command") == command and info["state"] != "finished":
-                lock = _locked(folder)
-                if lock is not None:
-                    run = Run(folder, info)
-                    run.save(state="running", continued=info.get("continued", 0) + 1)
-                    break
+            if not _unfinished(_info(folder), command):
+                continue
+            lock = _locked(folder)
+            info = _info(folder)  # again: until the lock was ours, another process may have finished it
+            if lock is not None and _unfinished(info, command):
+                run = Run(folder, info)
+                for left in folder.rglob(".*.*"):  # temporary files of a process that was killed while it wrote
+                    left.unlink()
+                run.save(state="running", continued=info["continued"] + 1)
+                break
+            if lock is not None:
+                os.close(lock)
+                lock = None
         else:
             folder, lock = _new_folder(runs, config.model["name"])
             run = Run(folder, {})
@@ -110,9 +116,14 @@ def _info(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
+def _unfinished(info: dict[str, Any] | None, command: str) -> bool:
+    return info is not None and info.get("command") == command and info["state"] != "finished"
+
+
 def _locked(folder: Path) -> int | None:
-    """A handle that holds the folder's lock, or None if another process does."""
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    """A handle that holds the folder's lock, or None if another process does. Raises RunError where the folder cannot be written."""
+    with named(folder / ".lock"):
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -9,6 +9,7 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio")
 ROLE_KINDS = ("id", "group", "time", "weight", "target", "drop")
 TEXT_KINDS = ("category", "text", "image", "audio", "group")  # never read as numbers where the config names them
 MEDIA = {"image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"), "audio": (".wav", ".flac", ".ogg", ".mp3")}
+LARGEST_BLOCK = 1 << 28  # bytes; types are inferred from the first block of a file: let it be large
 JOINT = "\x1f"  # between the parts of a composite id: ASCII's unit separator, which no CSV field holds
 
 
@@ -82,61 +84,92 @@ def read(path: Path, *, text: Iterable[str] | None = (), separator: str = "", en
     """
     path = locate(Path(path))
     if path.suffix == ".parquet":
-        frame = pa.parquet.read_table(path).to_pandas(ignore_metadata=True)
+        frame = _parquet(path)
         for name in set(frame.columns) if text is None else set(text) & set(frame.columns):
             frame[name] = frame[name].astype("str")
         return _with_plain_dates(frame)
-    data = _bytes(path)
+    data = _as_utf8(_bytes(path), encoding, path)
     if not data.strip():
-        raise DataError(f"{path} is empty")
-    data, encoding = _as_utf8(data, encoding, path)
+        raise DataError(f"{path} is empty\nexpected a header with the names of the columns, then a row an example: fetch the file again")
     header, separator = _header(data, separator, path)
+    if len(data) < 1 << 20 and len(data.splitlines()) == 1:
+        data += b"\n"  # a header alone must end its line to be read
     table = _parse(data, header, separator, set(header) if text is None else set(text) & set(header), path)
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return _with_plain_dates(frame)
 
 
-def _bytes(path: Path) -> bytes | memoryview:
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes())
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            inside = [n for n in archive.namelist() if n.lower().endswith((".csv", ".tsv")) and not n.startswith("__MACOSX")]
-            if len(inside) != 1:
-                raise DataError(f"{path} should hold one CSV file, and holds {len(inside)}: {shorten(inside)}\nunzip it beside itself")
-            return archive.read(inside[0])
-    return path.read_bytes()
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pa.parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as parquet: {error}\nfetch it again") from error
+    plain = {pa.types.is_dictionary: lambda t: t.value_type, pa.types.is_decimal: lambda t: pa.float64()}
+    schema = [pa.field(f.name, next((to(f.type) for isit, to in plain.items() if isit(f.type)), f.type)) for f in table.schema]
+    return table.cast(pa.schema(schema)).to_pandas(ignore_metadata=True)
 
 
-def _as_utf8(data: bytes, encoding: str, path: Path) -> tuple[bytes, str]:
-    if not encoding:
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                inside = [n for n in archive.namelist() if n.lower().endswith((".csv", ".tsv")) and not n.startswith("__MACOSX")]
+                if len(inside) != 1:
+                    raise DataError(f"{path} should hold one CSV file, and holds {len(inside)}: {shorten(inside)}\nunzip it beside itself")
+                return archive.read(inside[0])
+        return path.read_bytes()
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}\nis it whole? fetch it again") from error
+
+
+def _as_utf8(data: bytes, encoding: str, path: Path) -> bytes:
+    if encoding.lower() in ("", "utf-8", "utf8"):
         marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
         encoding = next((name for mark, name in marks.items() if data.startswith(mark)), "utf-8")
+    how = 'name its encoding, for example input.encoding = "cp1251" or "latin-1"'
     try:
-        if encoding == "utf-8":
-            pa.array([data], pa.binary()).cast(pa.string())  # checks the bytes without a copy in Python
-            return data, encoding
-        return data.decode(encoding).encode(), encoding
-    except (UnicodeDecodeError, pa.ArrowInvalid, pa.ArrowCapacityError) as error:
-        if isinstance(error, pa.ArrowCapacityError):  # over 2 GB: the parser itself will check
-            return data, encoding
-        raise DataError(f'{path} is not {encoding} text\nname its encoding, for example input.encoding = "cp1251" or "latin-1"') from error
+        if encoding != "utf-8":
+            return data.decode(encoding).encode()
+        pa.array([data], pa.binary()).cast(pa.string())  # checks the bytes without a copy in Python
+    except pa.ArrowCapacityError:
+        return data  # over 2 GB: the parser itself will check
+    except (UnicodeError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} is not {encoding} text, first in line {_undecodable_line(data, encoding)}\n{how}") from error
     except LookupError as error:
-        raise DataError(f'input.encoding = "{encoding}" is not an encoding that Python knows') from error
+        raise DataError(f'input.encoding = "{encoding}" is not an encoding that Python knows\n{how}') from error
+    if b"\0" in data[:4096]:
+        raise DataError(f'{path} is not utf-8 text: it holds NUL bytes\nname its encoding, for example input.encoding = "utf-16-le"')
+    return data
+
+
+def _undecodable_line(data: bytes, encoding: str) -> int:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return data.count(b"\n", 0, error.start) + 1
+    except UnicodeError:  # UTF-16 without its mark
+        return 1
+    raise AssertionError("what could not be decoded can be")
 
 
 def _header(data: bytes, separator: str, path: Path) -> tuple[list[str], str]:
-    first = data[: 1 << 20].decode("utf-8", errors="replace")
-    separator = separator or max(",;\t|", key=lambda mark: _unquoted(first.split("\n", 1)[0]).count(mark))
-    header = next(csv.reader(io.StringIO(first), delimiter=separator))
+    first = data[: 1 << 20].decode("utf-8", errors="replace").lstrip("\r\n")
+    line = re.split(r"[\r\n]", _unquoted(first), maxsplit=1)[0]
+    separator = separator or max(",;\t|", key=line.count)
+    try:
+        header = next(csv.reader(io.StringIO(first, newline=None), delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{path} has a header that cannot be read: {error}\nis a quote in it never closed?") from error
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataError(f"{path} names a column twice in its header: {shorten(twice)}\nrename one of them")
     return header, separator
 
 
-def _unquoted(line: str) -> str:
-    return re.sub(r'"[^"]*"', "", line)
+def _unquoted(text: str) -> str:
+    return re.sub(r'"[^"]*"', "", text)
 
 
 def _parse(data: bytes, header: list[str], separator: str, text: set[str], path: Path) -> pa.Table:
@@ -147,7 +180,7 @@ def _parse(data: bytes, header: list[str], separator: str, text: set[str], path:
         ragged.append(f"row {row.number}: {row.actual_columns} fields" if row.number else f"{row.actual_columns} fields: {row.text[:60]!r}")
         return "skip"
 
-    block = min(max(len(data) + 1, 1 << 20), 1 << 28)  # types are inferred from the first block: let it be large
+    block = min(max(len(data) + 1, 1 << 20), LARGEST_BLOCK)
     while True:
         ragged.clear()
         try:
@@ -168,11 +201,27 @@ def _parse(data: bytes, header: list[str], separator: str, text: set[str], path:
     if ragged:
         raise DataError(
             f"{path} has {len(ragged)} rows that do not have the header's {len(header)} fields\n"
-            f"{shorten(ragged)}\nmend them; a comma inside a field needs quotes around it; is the separator {separator!r}?"
+            f"{shorten(ragged)} (the header is row 1)\n"
+            f"mend them; a comma inside a field needs quotes around it; is the separator {separator!r}?"
         )
+    _check_last_quote(data, table, path)
     odd = {n: pa.float64() for n in header if pa.types.is_null(table.schema.field(n).type)}
     odd |= {n: pa.string() for n in header if pa.types.is_time(table.schema.field(n).type)}
     return table.cast(pa.schema([(n, odd.get(n, table.schema.field(n).type)) for n in header])) if odd else table
+
+
+def _check_last_quote(data: bytes, table: pa.Table, path: Path) -> None:
+    """Raises DataError where a quote that is never closed has swallowed the rest of the file into one field of its last row."""
+    if data.count(b'"') % 2 == 0 or not len(table):
+        return
+    last = table.slice(len(table) - 1).to_pylist()[0]
+    swallowed = [name for name, value in last.items() if isinstance(value, str) and "\n" in value]
+    if swallowed:
+        raise DataError(
+            f"{path} ends inside a quoted field: column {swallowed[-1]!r} of data row {len(table)}, "
+            f"which begins with {last[swallowed[-1]][:30]!r}\n"
+            "its quote is never closed: close it, and write a quote inside a quoted field twice"
+        )
 
 
 def _with_plain_dates(frame: pd.DataFrame) -> pd.DataFrame:
@@ -198,10 +247,10 @@ def with_ids(frame: pd.DataFrame, id: list[str], source: str) -> pd.DataFrame:
     Without id columns, a row's id is a hash of what it holds (and a counter for equal rows): the order of the file does not matter.
     """
     if id:
-        ids = frame[id[0]].astype("str") if len(id) == 1 else pd.Series([JOINT.join(p) for p in zip(*(frame[c].astype("str") for c in id))])
-        ids = pd.Index(ids.to_numpy(), dtype="str", name="id")
+        parts = [frame[c].astype("str").fillna("") for c in id]
+        blank = np.flatnonzero(np.any([part == "" for part in parts], axis=0))
+        ids = pd.Index(parts[0].to_numpy() if len(id) == 1 else [JOINT.join(p) for p in zip(*parts)], dtype="str", name="id")
         frame = frame.drop(columns=id)
-        blank = np.flatnonzero(ids.isna() | (ids == ""))
         if len(blank):
             raise DataError(f"{source} has {len(blank)} rows without an id, the first at data row {blank[0] + 1}\ncolumn {', '.join(id)} names each row")
         twice = ids[ids.duplicated()].unique()
@@ -246,7 +295,7 @@ def infer_kind(values: pd.Series) -> Column:
         if lower.str.endswith(endings).mean() > 0.95:
             return Column(kind)
     date_format = _date_format(few)
-    if date_format:
+    if date_format and pd.to_datetime(filled.drop_duplicates(), format=date_format, errors="coerce").notna().all():
         return Column("date", date_format)
     words = few.str.count(r"\s+") + 1
     unique = values.nunique() / max(len(filled), 1)
@@ -271,15 +320,13 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
             problems.append(f"{source} lacks column {name!r}, which the training rows have")
             continue
         values = frame[name]
-        if column.kind in ("numeric", "weight"):
+        if column.kind == "numeric":
             columns[name] = _numbers(values)
-        elif column.kind in ("date", "time") and not pd.api.types.is_numeric_dtype(values):
+        elif column.kind == "date":
             columns[name] = _dates(values, column.date_format)
-        elif column.kind in ("date", "time"):
-            columns[name] = values
         else:
             columns[name] = values.astype("str").mask(values.isna() | (values.astype("str") == ""))
-        if column.kind in ("numeric", "date", "weight"):
+        if column.kind in ("numeric", "date"):
             lost = values.notna() & columns[name].isna() & ~values.astype("str").isin(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
             if lost.any():
                 held = f"a {column.kind} column in the training rows"
@@ -289,13 +336,30 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
     return pd.DataFrame(columns, index=frame.index)
 
 
+def weights(values: pd.Series, source: str) -> pd.Series:
+    """How much each row counts. Raises DataError for what is not a finite number above or at 0, and where all are 0."""
+    found = _numbers(values).astype("float64")
+    wrong = ~(np.isfinite(found) & (found >= 0))
+    if wrong.any() or not found.any():
+        held = shorten(f"{id} = {value}" for id, value in values[wrong].items()) or "0 in all of them"
+        raise DataError(
+            f"{source} column {values.name!r} is no weight in {int(wrong.sum()) or len(found)} rows: {held}\n"
+            "a weight is a number from 0 up, in each row, and above 0 in some"
+        )
+    return found
+
+
 def _numbers(values: pd.Series) -> pd.Series:
-    return values if pd.api.types.is_numeric_dtype(values) else pd.to_numeric(values, errors="coerce")
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return pd.to_numeric(values.astype("str"), errors="coerce")  # as text: a date would become nanoseconds
 
 
 def _dates(values: pd.Series, date_format: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(values):
         return values
+    if pd.api.types.is_numeric_dtype(values):  # a year is a number, and a column without any value is read as numbers
+        return pd.Series(pd.NaT, index=values.index, dtype="datetime64[s]")
     return pd.to_datetime(values.mask(values == ""), format=date_format or "ISO8601", errors="coerce")
 
 

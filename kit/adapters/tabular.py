@@ -14,6 +14,7 @@ from kit.errors import DataError, bullets, did_you_mean, shorten
 from kit.files import write_text
 from kit.predictions import Predictions
 from kit.registry import names
+from kit import tables
 from kit.tables import FEATURE_KINDS, JOINT, ROLE_KINDS, TEXT_KINDS, Column, Tables, infer_kind, locate, read, show_id, typed, with_ids
 
 
@@ -126,7 +127,12 @@ class Tabular:
 
     def sample(self) -> pd.DataFrame | None:
         """The sample submission: text cells, index id in the file's order; None if the config names none."""
-        return self._read_text(self.data / self.sample_file) if self.sample_file else None
+        if not self.sample_file:
+            return None
+        frame = self._read_text(self.data / self.sample_file)
+        if not len(frame.columns):
+            raise DataError(f"{self.sample_file} has no column besides {shorten(frame.attrs['id'])}: expected one for the answers too")
+        return frame
 
     def _read_text(self, path: Path) -> pd.DataFrame:
         frame = read(path, text=None, **self.form)
@@ -156,6 +162,8 @@ class Tabular:
         truth = self.truth(raw, self.train_file)
         self.task.learn(truth)
         roles = {kind: self._role(raw, kind) for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
+        if "weight" in roles:
+            roles["weight"] = tables.weights(roles["weight"], self.train_file)
         if self.valid_file:
             roles["given"] = raw.pop("given")
         held_text = [c for c in raw if pd.api.types.is_string_dtype(raw[c])]

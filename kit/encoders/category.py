@@ -44,6 +44,10 @@ class Category:
         lacking = [c for c in (*self.means, *self.counts) if c not in columns]
         if lacking:
             raise ConfigError(f'encoders.category names "{lacking[0]}", which is no category column{did_you_mean(lacking[0], columns)}')
+        if self.inner_folds < 2:
+            raise ConfigError(
+                f"encoders.category.inner_folds is {self.inner_folds}: expected at least 2\nelse a row's own answer would be in its mean"
+            )
         self.overall = [float(m) for m in goal.mean(axis=0)]
         counted = {name: columns[name].value_counts(sort=False) for name in columns}
         self.levels = {name: sorted(c.index[c >= self.min_count]) for name, c in counted.items()}
@@ -95,8 +99,8 @@ class Category:
         codes = {}
         for name, levels in self.levels.items():
             if not (self.means_only and name in self.mean_of):
-                known = pd.Categorical(columns[name], categories=pd.Index(levels, dtype="str"))
-                codes[name] = (np.asarray(known.codes, dtype=np.int32) + 1, len(levels) + 1)
+                place = pd.Index(levels, dtype="str").get_indexer(columns[name])  # -1: missing, or never seen in training
+                codes[name] = (place.astype(np.int32) + 1, len(levels) + 1)
         return Features.of(len(columns), dense=dense, codes=codes)
 
     def state(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Date:
                 if part == "elapsed":
                     found = (values - pd.Timestamp(self.first[name])).dt.total_seconds() / 86400
                 else:
-                    found = getattr(values.dt, {"day_of_year": "dayofyear"}.get(part, part))
+                    found = getattr(values.dt, {"weekday": "day_of_week"}.get(part, part))
                 made[f"{part} of {name}"] = found.to_numpy(dtype=np.float32, na_value=np.nan)
         known = list(self.first)
         if self.between:

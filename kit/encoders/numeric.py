@@ -13,15 +13,16 @@ class Numeric:
         self.dtype = np.float32
 
     def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
-        large = any(columns[c].abs().max() > 2**24 for c in columns if pd.api.types.is_integer_dtype(columns[c]))
-        self.dtype = np.float64 if large else np.float32  # float32 holds whole numbers up to 2**24
+        wide = any(_needs_double(columns[c].to_numpy(dtype=np.float64, na_value=np.nan)) for c in columns)
+        self.dtype = np.float64 if wide else np.float32
         return self.transform(columns)
 
     def transform(self, columns: pd.DataFrame) -> Features:
         dense = np.empty((len(columns), columns.shape[1]), self.dtype)
+        largest = np.finfo(self.dtype).max
         for n, name in enumerate(columns):
-            dense[:, n] = columns[name].to_numpy(dtype=self.dtype, na_value=np.nan)
-        dense[np.isinf(dense)] = np.nan
+            values = columns[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            dense[:, n] = np.where(np.isinf(values), np.nan, np.clip(values, -largest, largest))
         return Features(dense, list(columns), np.empty((len(columns), 0), np.int32), [], [])
 
     def state(self) -> dict[str, Any]:
@@ -29,3 +30,10 @@ class Numeric:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.dtype = np.dtype(state["dtype"]).type
+
+
+def _needs_double(values: np.ndarray) -> bool:
+    """float32 holds whole numbers up to 2**24 and others up to 3e38; whole numbers beside a missing one are read as floats."""
+    finite = np.abs(values[np.isfinite(values)])
+    large = finite.max(initial=0.0)
+    return bool(large > np.finfo(np.float32).max or (large > 2**24 and (finite % 1 == 0).all()))

@@ -65,7 +65,7 @@ class Lightgbm:
     def watches(self) -> bool:
         return self.options["rounds"] == 0
 
-    def _parameters(self, n: int, seed: int) -> dict[str, Any]:
+    def parameters(self, n: int, seed: int) -> dict[str, Any]:
         given, setup = self.options, self.setup
         small, middle = n < 3_000, n < 20_000
         parameters = {
@@ -135,7 +135,7 @@ class Lightgbm:
         for column, other in zip(self._columns(train), self._columns(watched)):
             data = self._dataset(train, column)
             booster = lightgbm.train(
-                self._parameters(len(train), self.setup.seed),
+                self.parameters(len(train), self.setup.seed),
                 data,
                 self.options["most_rounds"],
                 valid_sets=[self._dataset(watched, other, reference=data)],
@@ -151,7 +151,7 @@ class Lightgbm:
         for column, count in zip(columns, rounds):
             data = self._dataset(train, column)
             for model in range(self.options["models"]):
-                self.boosters.append(lightgbm.train(self._parameters(len(train), self.setup.seed + 1000 * model), data, int(count)))
+                self.boosters.append(lightgbm.train(self.parameters(len(train), self.setup.seed + 1000 * model), data, int(count)))
         features = train.features
         self.names = [*features.dense_names, *features.code_names]
 

@@ -22,9 +22,9 @@ class Focal(Loss):
         """-(1 - p)^gamma log(p), p the probability given to the truth (Lin et al. 2017, equation 4; without their class weight alpha)."""
         if self.task == "multiclass":
             log_p = -functional.cross_entropy(logits, target, reduction="none")
-            return -((-torch.expm1(log_p)).clamp(min=0) ** self.gamma) * log_p
+            return -((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p
         log_p = -functional.binary_cross_entropy_with_logits(logits, beside(logits, target), reduction="none")
-        return (-((-torch.expm1(log_p)).clamp(min=0) ** self.gamma) * log_p).mean(dim=1)
+        return (-((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p).mean(dim=1)
 
     def predict(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits, dim=1) if self.task == "multiclass" else torch.sigmoid(logits)

@@ -62,18 +62,24 @@ def labels(values: pd.Series, source: str) -> pd.Series:
         values = values.astype("Int64")
     text = values.astype("str").mask(values.isna())
     missing = text.isna() | (text == "")
+    whole = text.str.fullmatch(r"-?\d+(\.0+)?").fillna(False).astype(bool)
+    if (whole | missing | text.isin(_MISSING)).all():  # beside numbers these words are no labels; beside words "NA" is one
+        missing |= ~whole
     if missing.any():
+        held = shorten(sorted({repr(str(v)) for v in text[missing].fillna("")}))
         raise DataError(
-            f"{source} column {values.name!r} is missing in {int(missing.sum())} rows, ids {shorten(values.index[missing])}\n"
+            f"{source} column {values.name!r} is missing in {int(missing.sum())} rows ({held}), ids {shorten(values.index[missing])}\n"
             "a label is needed in each; if rows without one are to be left out, remove them from the file"
         )
-    whole = text.str.fullmatch(r"-?\d+(\.0+)?")
     return text.str.replace(r"\.0+$", "", regex=True) if whole.all() else text
+
+
+_MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "inf", "-inf", "Inf")
 
 
 def numbers(values: pd.Series, source: str) -> pd.Series:
     """A numeric target. Raises DataError for missing, infinite and non-numeric values."""
-    parsed = values if pd.api.types.is_numeric_dtype(values) else pd.to_numeric(values, errors="coerce")
+    parsed = values if pd.api.types.is_numeric_dtype(values) else pd.to_numeric(values.astype("str"), errors="coerce")
     wrong = ~np.isfinite(parsed.to_numpy(dtype=np.float64, na_value=np.nan))
     if wrong.any():
         raise DataError(

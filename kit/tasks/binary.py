@@ -81,16 +81,22 @@ class Binary(Task):
 
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
         p = predictions.rows["p"].to_numpy()
-        if len(columns) == 2:  # a column a class
+        if len(columns) > 1:  # a column a class
+            self._check_columns(columns)
             return {c: p if c == self.classes[1] else 1 - p for c in columns}
         as_labels = self.cell == "label" or (self.cell == "" and needs == "label")
         positive = (p >= post.get("threshold", 0.5)).astype(int)
         return {columns[0]: np.array(self.classes, dtype=object)[positive] if as_labels else p}
 
+    def _check_columns(self, columns: list[str]) -> None:
+        if sorted(columns) != sorted(self.classes):
+            raise DataError(f"the submission has columns {shorten(columns)}: expected one, or one for each class: {shorten(self.classes)}")
+
     def read_cells(self, frame: pd.DataFrame, columns: list[str], needs: str) -> Predictions:
         """frame  text cells, index id"""
-        if len(columns) == 2:
-            return Predictions.of(frame.index, {"p": frame[self.classes[1]].astype(float).to_numpy()})
+        if len(columns) > 1:
+            self._check_columns(columns)
+            return Predictions.of(frame.index, {"p": pd.to_numeric(frame[self.classes[1]], errors="coerce").to_numpy(dtype=float)})
         cells = frame[columns[0]]
         if needs == "label":
             return Predictions.of(frame.index, {"p": codes(labels(cells, "the submission"), self.classes, "the submission").astype(float)})

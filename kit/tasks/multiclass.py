@@ -116,19 +116,25 @@ class Multiclass(Task):
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
         rows = predictions.rows
         if self.cell == "probabilities" or (self.cell == "" and len(columns) > 1):
+            self._check_columns(columns)
             matrix = self._matrix(rows)
-            unknown = [c for c in columns if c not in self.classes]
             place = {c: n for n, c in enumerate(self.classes)}
-            return {c: np.zeros(len(rows)) if c in unknown else matrix[:, place[c]] for c in columns}
+            return {c: matrix[:, place[c]] if c in place else np.zeros(len(rows)) for c in columns}  # no training row has such a class
         if self.cell == "labels" or (self.cell == "" and needs == "ranking"):
             return {columns[0]: np.array([" ".join(names) for names in self._ranked(rows, self.top)], dtype=object)}
         return {columns[0]: np.array([n[0] for n in self._ranked(_scaled(rows, post, self.classes), 1)], dtype=object)}
 
+    def _check_columns(self, columns: list[str]) -> None:
+        lacking = [c for c in self.classes if c not in columns]
+        if lacking:
+            what = f"the submission has no column for {len(lacking)} classes: {shorten(lacking)}"
+            raise DataError(f"{what}\nits columns are {shorten(columns)}")
+
     def read_cells(self, frame: pd.DataFrame, columns: list[str], needs: str) -> Predictions:
         """frame  text cells, index id"""
         if len(columns) > 1:
-            absent = {f"p_{c}": np.zeros(len(frame)) for c in self.classes if c not in columns}
-            return Predictions.of(frame.index, {f"p_{c}": pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for c in columns} | absent)
+            self._check_columns(columns)
+            return Predictions.of(frame.index, {f"p_{c}": pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for c in columns})
         listed = [cell.split() for cell in frame[columns[0]]] if self.cell == "labels" or needs == "ranking" else [[c] for c in labels(frame[columns[0]], "the submission")]
         scores = [[1 / (rank + 1) for rank in range(len(names))] for names in listed]
         return Predictions.of(frame.index, {"labels": pd.Series(listed, dtype=object), "scores": pd.Series(scores, dtype=object)})

@@ -15,7 +15,7 @@ _SPACES = {
     "none": (lambda y: y, lambda z: z, -np.inf, True),
     "log1p": (np.log1p, np.expm1, -1.0, False),
     "log": (np.log, np.exp, 0.0, False),
-    "sqrt": (np.sqrt, np.square, 0.0, True),
+    "sqrt": (np.sqrt, lambda z: np.square(np.maximum(z, 0.0)), 0.0, True),
 }
 
 
@@ -127,16 +127,20 @@ class Regression(Task):
 
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
         values = self._processed(predictions.rows, post)
-        if len(columns) != len(self.targets):
-            raise DataError(f"the submission has columns {shorten(columns)} for {len(self.targets)} targets: {shorten(self.targets)}")
-        by_name = {name: values[:, n] for n, name in enumerate(self.targets)}
         whole = "round" in post or ("cuts" in post and all(v % 1 == 0 for v in post["legal"]))
-        found = {c: by_name.get(c, values[:, n]) for n, c in enumerate(columns)}
+        found = {c: values[:, n] for c, n in zip(columns, self._places(columns))}
         return {c: v.astype(np.int64) for c, v in found.items()} if whole else found
 
     def read_cells(self, frame: pd.DataFrame, columns: list[str], needs: str) -> Predictions:
         """frame  text cells, index id"""
-        return Predictions.of(frame.index, {name: pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for name, c in zip(self._columns(), columns)})
+        read = {n: pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for c, n in zip(columns, self._places(columns))}
+        return Predictions.of(frame.index, {name: read[n] for n, name in enumerate(self._columns())})
+
+    def _places(self, columns: list[str]) -> list[int]:
+        """The target of each column of a submission: by name where the names are those of the targets, else in their order."""
+        if len(columns) != len(self.targets):
+            raise DataError(f"the submission has columns {shorten(columns)} for {len(self.targets)} targets: {shorten(self.targets)}")
+        return [self.targets.index(c) for c in columns] if set(columns) == set(self.targets) else list(range(len(columns)))
 
 
 def _fit_cuts(task: Regression, truth: pd.DataFrame, predictions: Predictions, metric, post: dict[str, Any]) -> dict[str, Any]:

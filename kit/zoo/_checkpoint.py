@@ -1,0 +1,87 @@
+"""Epoch checkpoints: network, optimiser and averaged weights in one safetensors file, whole or absent, with no pickle in it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from lightning_fabric.plugins import CheckpointIO
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from kit.files import whole
+
+NAME = "epoch.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    epochs     finished ones
+    network    its state
+    optimizer  "<what>.<parameter>" -> tensor
+    averaged   parameter -> its moving average, if there is one
+    """
+
+    epochs: int = 0
+    network: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    averaged: dict[str, Tensor] = field(default_factory=dict)
+
+
+def write(folder: Path, progress: Progress, identity: str) -> None:
+    """identity  of the training: one with another does not go on from here"""
+    tensors = {f"{part}.{k}": v for part in ("network", "optimizer", "averaged") for k, v in getattr(progress, part).items()}
+    with whole(folder / NAME) as temporary:
+        metadata = {"epochs": str(progress.epochs), "identity": identity}
+        safetensors.torch.save_file({k: _alone(v) for k, v in tensors.items()}, temporary, metadata)
+
+
+def read(folder: Path, identity: str) -> Progress:
+    """The progress of the same training, or none."""
+    path = folder / NAME
+    if not path.is_file():
+        return Progress()
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        if metadata["identity"] != identity:
+            return Progress()
+        progress = Progress(int(metadata["epochs"]))
+        for key in file.keys():  # noqa: SIM118  the file is no dict
+            part, _, name = key.partition(".")
+            getattr(progress, part)[name] = file.get_tensor(key)
+    return progress
+
+
+def state_of(optimizer: Optimizer, network: nn.Module) -> dict[str, Tensor]:
+    named = [(f"{what}.{name}", v) for name, p in network.named_parameters() for what, v in optimizer.state.get(p, {}).items()]
+    return {key: torch.as_tensor(v) for key, v in named if v is not None}
+
+
+def restore(optimizer: Optimizer, network: nn.Module, state: dict[str, Tensor]) -> None:
+    parameters = dict(network.named_parameters())
+    for key, value in state.items():
+        what, _, name = key.partition(".")
+        counts = not value.is_floating_point() and value.dim() == 0  # torch's sparse Adam counts its steps in a plain int
+        optimizer.state[parameters[name]][what] = int(value) if counts else value
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()  # tied weights are two names of one tensor, which the format refuses
+
+
+class SafetensorsIO(CheckpointIO):
+    """How trained weights come back from the processes of a training on many devices."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        safetensors.torch.save_file({k: _alone(v) for k, v in checkpoint.items()}, path)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return safetensors.torch.load_file(path)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink()
+        Path(path).parent.rmdir()  # the temporary folder that was made for it

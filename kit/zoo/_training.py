@@ -1,0 +1,111 @@
+"""Runs a module through Lightning's Trainer as kit wants it: quiet, repeatable, on one device or several, and interrupted with the usual exit codes."""
+
+import logging
+import multiprocessing
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch.multiprocessing import ProcessRaisedException
+
+from kit.errors import TrainingError
+from kit.zoo._checkpoint import SafetensorsIO
+from kit.zoo._supervised import Supervised
+
+_LOGGERS = ("pytorch_lightning", "lightning_fabric")
+
+
+def train(module: Supervised, progress: Callable[[str], None], *, accelerator: str, devices: int, precision: str) -> None:
+    """Trains the module's network in place.
+
+    progress  called with a line for people after each epoch
+    Raises TrainingError, from whichever process it comes.
+    """
+    with _quiet(), _reporting(module, progress, devices):
+        trainer = Trainer(
+            max_epochs=module.plan.epochs - module.progress.epochs,
+            accelerator=accelerator,
+            devices=devices,
+            strategy=_Spawned(start_method="spawn") if devices > 1 else "auto",  # plain ddp would start the whole command again
+            precision=precision,
+            plugins=[SafetensorsIO()],
+            deterministic=True,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        try:
+            trainer.fit(module)
+        except SIGTERMException:
+            raise SystemExit(143) from None  # Lightning's own has no exit code
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit code 1
+                raise KeyboardInterrupt from None
+            raise
+
+
+class _Spawned(DDPStrategy):
+    def setup_environment(self) -> None:  # the first that a new process does
+        _hush()
+        super().setup_environment()
+
+
+def _hush() -> None:
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning 2.6 with torch 2.14
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's lines about devices and ends of training stay away, as kit has its own; its settings of torch are taken back."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        with warnings.catch_warnings():
+            _hush()
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@contextmanager
+def _reporting(module: Supervised, progress: Callable[[str], None], devices: int) -> Iterator[None]:
+    """Lines, and errors that are the user's to mend, find their way here from the processes of a training on many devices."""
+    if devices == 1:
+        module.report = progress
+        yield
+        return
+    queue = multiprocessing.get_context("spawn").SimpleQueue()
+    module.report = queue.put
+    errors: list[TrainingError] = []
+
+    def listen() -> None:
+        while (item := queue.get()) is not None:
+            if isinstance(item, TrainingError):
+                errors.append(item)
+            else:
+                progress(item)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    except ProcessRaisedException:
+        queue.put(None)
+        listener.join()
+        if errors:
+            raise errors[0] from None
+        raise
+    else:
+        queue.put(None)
+        listener.join()

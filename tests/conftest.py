@@ -1,0 +1,98 @@
+"""A small competition in a folder of its own, which tests damage and train on."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit import pipeline
+from kit.competition import open_competition
+from kit.errors import KitError
+
+CONFIG = """
+[input]
+sample_submission = "sample_submission.csv"
+
+[output]
+target = "sold"
+task = "binary"
+
+[score]
+metric = "log_loss"
+folds = { scheme = "stratified", count = 2 }
+
+[model]
+name = "lightgbm"
+rounds = 5
+learning_rate = 0.3
+min_rows = 2
+
+[train]
+threads = 1
+"""
+
+
+class Table:
+    """competitions/toy below the current folder: 60 training rows and 30 test rows as lists of fields, the header first."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.data = folder, folder / "data"
+        random = np.random.default_rng(0)
+        rows = [
+            [f"{n:04d}", f"{random.normal():.4f}", random.choice(["red", "green", "blue"]), f"2020-{n % 12 + 1:02d}-{n % 28 + 1:02d}"]
+            for n in range(90)
+        ]
+        sold = [str(int(float(size) + (colour == "red") + random.normal(scale=0.3) > 0)) for _, size, colour, _ in rows]
+        self.train = [["id", "size", "colour", "listed", "sold"], *([*row, answer] for row, answer in zip(rows[:60], sold))]
+        self.test = [["id", "size", "colour", "listed"], *rows[60:]]
+        self.sample = [["id", "sold"], *([row[0], "0.5"] for row in rows[60:])]
+        self.config(CONFIG)
+        self.write()
+
+    def config(self, text: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.toml").write_text(text, encoding="utf-8")
+
+    def write(self, *, separator: str = ",", encoding: str = "utf-8") -> None:
+        for name, rows in (("train.csv", self.train), ("test.csv", self.test), ("sample_submission.csv", self.sample)):
+            self.put(name, as_csv(rows, separator), encoding)
+
+    def put(self, name: str, text: str, encoding: str = "utf-8") -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / name).write_bytes(text.encode(encoding))
+
+    def column(self, name: str, change) -> None:
+        """Each field of a column of both files, changed."""
+        for rows in (self.train, self.test):
+            place = rows[0].index(name)
+            for row in rows[1:]:
+                row[place] = change(row[place])
+
+    def trained(self, *overrides: str) -> Path:
+        """The run folder of `kit train toy`; its progress lines are in log.txt."""
+        competition = open_competition("toy", overrides=list(overrides))
+        return pipeline.train(competition, competition.data(None, False), pipeline.Says()).folder
+
+    def submission(self, *overrides: str) -> str:
+        return (self.trained(*overrides) / "submission.csv").read_text(encoding="utf-8")
+
+    def complaint(self, *overrides: str) -> str:
+        """What training says is wrong, and that it wrote no submission."""
+        with pytest.raises(KitError) as error:
+            self.trained(*overrides)
+        assert not list(self.folder.rglob("submission.csv"))
+        return str(error.value)
+
+
+def as_csv(rows: list[list[str]], separator: str = ",") -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch) -> Table:
+    monkeypatch.chdir(tmp_path)
+    return Table(Path("competitions/toy"))

@@ -1,0 +1,496 @@
+import gzip
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit import apart, new, pipeline
+from kit.competition import open_competition
+from kit.errors import KitError
+from kit.pipeline import Says
+
+N, M = 120, 40  # training and test rows
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def numbers(n, seed):
+    return np.random.default_rng(seed).normal(size=n).round(3)
+
+
+def rows(n=N, seed=0, **columns):
+    return pd.DataFrame({"id": [f"{seed}-{k:04d}" for k in range(n)], "size": numbers(n, seed), "weight": numbers(n, seed + 50), **columns})
+
+
+def write(folder="files", **tables):
+    """tables by file stem; a name with a suffix is written as it says."""
+    Path(folder).mkdir(exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(Path(folder, f"{name}.csv"), index=False)
+    return Path(folder)
+
+
+def usual(answers, sample=0, train=None, test=None, target="target"):
+    train = rows() if train is None else train
+    test = rows(M, 1) if test is None else test
+    return write(train=train.assign(**{target: answers}), test=test, sample_submission=test[["id"]].assign(**{target: sample}))
+
+
+def made(data, *overrides, name="shop"):
+    """(config, evidence lines)"""
+    lines = []
+    folder = new.make(name, data, None, list(overrides), Says(progress=lines.append))
+    return tomllib.loads((folder / "config.toml").read_text()), lines
+
+
+def line(lines, topic):
+    return next(text for text in lines if text.startswith(f"{topic} "))
+
+
+def zero_one(n=N):
+    return [k % 2 for k in range(n)]
+
+
+# files
+
+
+def test_files_are_told_apart_by_their_columns():
+    test = rows(M, 1)
+    data = write(customers_2018=rows().assign(left=zero_one()), customers_2019=test, how_to_answer=test[["id"]].assign(left=0))
+    config, lines = made(data)
+    assert config["input"] == {
+        "adapter": "tabular",
+        "data": str(data.resolve()),
+        "train": "customers_2018.csv",
+        "test": "customers_2019.csv",
+        "sample_submission": "how_to_answer.csv",
+        "id": "id",
+    }
+    assert "target   left: in how_to_answer.csv and customers_2018.csv, not in customers_2019.csv" in lines
+
+
+def test_packed_and_other_formats_are_read():
+    test, Path_ = rows(M, 1), Path("files")
+    Path_.mkdir()
+    rows().assign(target=zero_one()).to_csv(Path_ / "train.csv.gz", index=False)
+    test.to_parquet(Path_ / "test.parquet")
+    with zipfile.ZipFile(Path_ / "sample.zip", "w") as archive:
+        archive.writestr("sample.tsv", test[["id"]].assign(target=0).to_csv(index=False, sep="\t"))
+    config, _ = made(Path_)
+    assert [config["input"][k] for k in ("train", "test", "sample_submission")] == ["train.csv.gz", "test.parquet", "sample.zip"]
+
+
+def test_unrelated_files_are_ignored_and_named():
+    data = usual(zero_one())
+    (data / "data_description.txt").write_text("size: in metres")
+    (data / "empty.csv").write_text("")
+    write(dictionary=pd.DataFrame({"column": ["size"], "meaning": ["metres"]}))
+    (data / "train.csv.gz").write_bytes(gzip.compress((data / "train.csv").read_bytes()))
+    config, lines = made(data)
+    assert config["input"]["train"] == "train.csv"
+    ignored = line(lines, "ignored")
+    assert all(word in ignored for word in ("data_description.txt", "empty.csv (empty)", "dictionary.csv", "train.csv.gz (a packed copy)"))
+
+
+def test_without_a_test_file_the_error_says_what_was_seen():
+    with pytest.raises(KitError, match=r"there is no test file") as caught:
+        made(write(train=rows().assign(target=1)))
+    assert "train.csv: id, size, weight, target" in str(caught.value) and "input.test=FILE" in str(caught.value)
+
+
+def test_two_files_of_one_layout_are_not_chosen_between():
+    data = usual(zero_one())
+    write(a=rows(), b=rows(seed=2))
+    for name in ("test", "sample_submission"):
+        (data / f"{name}.csv").unlink()
+    with pytest.raises(KitError, match=r"2 files in .*files could be test: a.csv, b.csv\nname one, such as input.test=a.csv"):
+        made(data)
+    assert made(data, "input.test=b.csv")[0]["input"]["test"] == "b.csv"
+
+
+# ids
+
+
+def test_id_unique_only_together_is_composite():
+    pair = {"event": np.repeat(np.arange(N // 4), 4), "hit": np.tile(np.arange(4), N // 4)}
+    train, test = (
+        rows().drop(columns="id").assign(**pair),
+        rows(M, 1).drop(columns="id").assign(**{k: v[:M] + (k == "event") * 500 for k, v in pair.items()}),
+    )
+    data = write(train=train.assign(target=zero_one()), test=test, sample=test[["event", "hit"]].assign(target=0))
+    config, lines = made(data)
+    assert config["input"]["id"] == ["event", "hit"] and "unique only together" in line(lines, "id")
+
+
+def test_ids_by_position_where_test_rows_have_none():
+    test = rows(M, 1).drop(columns="id")
+    data = write(train=rows().drop(columns="id").assign(target=zero_one()), test=test, sample=pd.DataFrame({"Id": range(M), "target": 0}))
+    config, lines = made(data)
+    assert config["input"]["id"] == "Id" and config["input"]["id_by_position"] is True
+    assert "the n-th row has the n-th id" in line(lines, "id")
+
+
+def test_id_of_another_name_is_found_by_its_values():
+    test = rows(M, 1)
+    data = write(train=rows().assign(target=zero_one()), test=test, sample=pd.DataFrame({"row": test["id"][::-1], "target": 0}))
+    config, lines = made(data)
+    assert config["input"]["id"] == "id" and "its values are those of row in sample.csv" in line(lines, "id")
+
+
+def test_sample_of_other_ids_is_an_error():
+    data = usual(zero_one())
+    write(sample_submission=pd.DataFrame({"id": ["x", "y"], "target": 0}))
+    with pytest.raises(KitError, match=r"have other ids in id: 2 are in the sample alone, 40 in the test alone"):
+        made(data)
+
+
+def test_repeated_training_ids_are_an_error():
+    with pytest.raises(KitError, match=r"id does not name a row of train.csv: 1 rows repeat"):
+        made(usual(zero_one(), train=rows().assign(id=["a", "a", *map(str, range(N - 2))])))
+
+
+# target, task, metric
+
+
+@pytest.mark.parametrize(
+    ("answers", "sample", "task", "guessed", "metric"),
+    [
+        (zero_one(), 0, "binary", False, "accuracy"),
+        (zero_one(), 0.5, "binary", False, "auc"),
+        (["yes", "no"] * 60, "no", "binary", False, "accuracy"),
+        (["low", "middle", "high"] * 40, "low", "multiclass", False, "accuracy"),
+        ([k % 4 for k in range(N)], 0, "multiclass", True, "accuracy"),
+        ([k % 4 for k in range(N)], 1.5, "regression", True, "rmse"),
+        ([k // 2 for k in range(N)], 0, "regression", True, "rmse"),
+        ([k * 3 for k in range(N)], 0, "regression", False, "rmse"),
+        ([k % 4 + 0.5 for k in range(N)], 0, "regression", False, "rmse"),
+        (["a", "b", "a b", "c", "b c", "a c"] * 20, "a", "multilabel", True, "f1_micro"),
+        (["tropical storm", "hurricane", "other low", "tropical wave"] * 30, "hurricane", "multiclass", False, "accuracy"),
+    ],
+)
+def test_task_follows_the_answers_and_the_sample(answers, sample, task, guessed, metric):
+    config, lines = made(usual(answers, sample))
+    assert (config["output"]["task"], config["score"]["metric"]) == (task, metric)
+    assert ("(guess)" in line(lines, "task")) is guessed
+    assert f"{metric} (guess): " in line(lines, "metric") and "score.metric=... changes it" in line(lines, "metric")
+
+
+def test_metric_given_decides_the_task():
+    data = usual([k % 4 for k in range(N)])
+    assert made(data, "score.metric=rmse", name="a")[0]["output"]["task"] == "regression"
+    config, lines = made(data, "score.metric=log_loss", name="b")
+    assert config["output"]["task"] == "multiclass" and config["score"]["metric"] == "log_loss"
+    assert line(lines, "metric") == "metric   log_loss: as given"
+
+
+def test_a_column_a_class_is_multiclass():
+    test = rows(M, 1)
+    data = write(
+        train=rows().assign(kind=[k % 3 for k in range(N)]), test=test, sample=test[["id"]].assign(**{"0": 0.3, "1": 0.3, "2": 0.4})
+    )
+    config, lines = made(data)
+    assert config["output"] == {"target": "kind", "task": "multiclass"} and config["score"]["metric"] == "log_loss"
+    assert "its values in train.csv are the columns of sample.csv: 0, 1, 2" in line(lines, "target")
+
+
+def test_several_targets_are_labels_or_numbers():
+    test = rows(M, 1)
+    labels = write("a", train=rows().assign(x=zero_one(), y=zero_one()[::-1]), test=test, sample=test[["id"]].assign(x=0, y=0))
+    values = write("b", train=rows().assign(x=numbers(N, 3), y=numbers(N, 4)), test=test, sample=test[["id"]].assign(x=0, y=0))
+    assert made(labels, name="a")[0]["output"] == {"target": ["x", "y"], "task": "multilabel"}
+    assert made(values, name="b")[0]["output"] == {"target": ["x", "y"], "task": "regression"}
+
+
+def test_two_candidate_targets_need_a_word():
+    data = write(train=rows().assign(casual=numbers(N, 3), count=numbers(N, 4)), test=rows(M, 1))
+    with pytest.raises(KitError, match=r"which column is the target.*casual, count\nthere is no sample submission\ngive it: output.target="):
+        made(data)
+    assert made(data, "output.target=count")[0]["output"] == {"target": "count", "task": "regression"}
+
+
+def test_unknown_target_gets_a_near_one():
+    with pytest.raises(KitError, match=r'no file in .*files has the target column "traget" .did you mean "target"'):
+        made(usual(zero_one()), "output.target=traget")
+
+
+# columns
+
+
+def test_code_columns_are_categories_and_counts_are_not():
+    columns = {"zip_code": [k % 6 for k in range(N)], "rooms": [k % 5 for k in range(N)]}
+    test = rows(M, 1, **{k: v[:M] for k, v in columns.items()})
+    config, lines = made(usual(zero_one(), train=rows(**columns), test=test))
+    assert config["input"]["columns"] == {"category": ["zip_code"]} and "zip_code (guess): 6 whole numbers" in line(lines, "category")
+
+
+def test_pictures_are_found_by_name_and_by_id():
+    data = usual(zero_one(), train=rows(photo=[f"{k}.jpg" for k in range(N)]), test=rows(M, 1, photo=[f"{k}.jpg" for k in range(M)]))
+    (data / "photos").mkdir()
+    (data / "scans").mkdir()
+    for k in range(N):
+        (data / "photos" / f"{k}.jpg").touch()
+        (data / "scans" / f"0-{k:04d}.png").touch()
+    _, lines = made(data)
+    assert "image    photo: names files such as 0.jpg; of 120, 120 are in photos/" in lines
+    assert any(text.startswith("image    scans/<id>.png: 120 of 120 training ids") for text in lines)
+
+
+# time
+
+
+def dated(first, last, n, seed, **columns):
+    days = pd.date_range(first, last)
+    return rows(n, seed, sold=days[np.sort(np.random.default_rng(seed).integers(0, len(days), n))].strftime("%Y-%m-%d"), **columns)
+
+
+def test_later_test_rows_make_folds_go_forward():
+    data = usual(numbers(N, 7), train=dated("2020-01-01", "2021-12-31", N, 0), test=dated("2022-01-01", "2022-02-28", M, 1))
+    config, lines = made(data)
+    folds = config["score"]["folds"]
+    assert folds["scheme"] == "time" and 50 <= folds["size"] <= 65 and folds["count"] == 5
+    assert config["input"]["columns"] == {"time": ["sold"], "date": ["sold"]}
+    assert "100% of the test rows are later" in line(lines, "time")
+
+
+def test_date_parts_that_training_rows_never_saw_are_left_out():
+    two_years = usual(numbers(N, 7), train=dated("2020-01-01", "2021-12-31", N, 0), test=dated("2022-01-01", "2022-02-28", M, 1))
+    assert "month" in made(two_years, name="long")[0]["encoders"]["date"]["parts"]
+    ten_months = usual(numbers(N, 7), train=dated("2020-01-01", "2020-10-31", N, 0), test=dated("2020-11-01", "2020-12-31", M, 1))
+    config, lines = made(ten_months, name="short")
+    parts = config["encoders"]["date"]["parts"]
+    assert "weekday" in parts and "day" in parts and not {"month", "day_of_year", "year", "elapsed"} & set(parts)
+    assert "month, day_of_year: test rows hold values that no training row has" in line(lines, "date")
+
+
+def test_columns_that_rise_with_the_date_are_dropped():
+    train, test = dated("2020-01-01", "2020-10-31", N, 0, serial=range(N)), dated("2020-11-01", "2020-12-31", M, 1, serial=range(N, N + M))
+    train["month"], test["month"] = (pd.to_datetime(t["sold"]).dt.month for t in (train, test))
+    config, lines = made(usual(numbers(N, 7), train=train, test=test))
+    assert sorted(config["input"]["drop"]) == ["month", "serial"] and "dropped  month: moves with time" in line(lines, "dropped") + line(
+        lines[::-1], "dropped"
+    )
+
+
+def test_year_and_month_numbers_make_a_date():
+    def monthly(n, seed, start):
+        months = np.sort(np.arange(n) * 40 // N) + start
+        return rows(n, seed, year=2018 + months // 12, month=months % 12 + 1)
+
+    config, _ = made(usual(numbers(N, 7), train=monthly(N, 0, 0), test=monthly(M, 1, 40)), "model.rounds=5")
+    assert config["input"]["columns"] == {"time": ["year", "month"], "numeric": ["month"]}
+    assert config["score"]["folds"]["scheme"] == "time"
+    assert trained()["metric"] == "rmse"
+
+
+def test_a_counter_that_goes_on_in_test_is_a_time():
+    train, test = rows(week=np.arange(N) // 2), rows(M, 1, week=np.arange(M) // 2 + N // 2)
+    config, _ = made(usual(numbers(N, 7), train=train, test=test))
+    assert config["input"]["columns"] == {"time": ["week"]} and config["score"]["folds"] == {"scheme": "time", "count": 2, "size": 20}
+
+
+def test_rising_row_ids_are_no_time():
+    train, test = rows().assign(id=range(N)), rows(M, 1, row_id=range(N, N + M)).assign(id=range(N, N + M))
+    config, _ = made(usual(zero_one(), train=train.assign(row_id=range(N)), test=test))
+    assert config["score"]["folds"]["scheme"] == "stratified" and config["input"]["drop"] == ["row_id"]
+
+
+def test_dates_that_overlap_raise_no_alarm():
+    train, test = dated("2020-01-01", "2020-12-31", N, 0), dated("2020-03-01", "2020-12-31", M, 1)
+    config, _ = made(usual(zero_one(), train=train, test=test))
+    assert config["score"]["folds"] == {"scheme": "stratified", "count": 5} and "columns" not in config["input"]
+
+
+# entities
+
+
+def test_new_entities_in_test_make_group_folds():
+    train, test = rows(patient=[f"p{k // 6}" for k in range(N)]), rows(M, 1, patient=[f"q{k // 6}" for k in range(M)])
+    config, lines = made(usual(zero_one(), train=train, test=test))
+    assert config["score"]["folds"] == {"scheme": "stratified_group", "count": 5} and config["input"]["columns"] == {"group": ["patient"]}
+    assert "100% of the test rows are of others than the 20 in train, which have 6 rows each; a random split would show 0" in line(
+        lines, "group"
+    )
+    assert made(usual(numbers(N, 7), train=train, test=test), name="b")[0]["score"]["folds"]["scheme"] == "group"
+
+
+def test_numbered_entities_are_no_counter():
+    train, test = rows(patient_id=np.arange(N) // 6), rows(M, 1, patient_id=np.arange(M) // 6 + 100)
+    assert made(usual(zero_one(), train=train, test=test))[0]["input"]["columns"] == {"group": ["patient_id"]}
+
+
+def test_entities_may_be_named_by_two_columns_together():
+    storms = [(name, year) for year in range(2000, 2020) for name in "ABCDEFGH"]
+    held = set(np.random.default_rng(0).choice(len(storms), 40, replace=False).tolist())
+    parts = [[s for k, s in enumerate(storms) if (k in held) is test for _ in range(5)] for test in (False, True)]
+    train, test = (rows(len(p), seed, name=[n for n, _ in p], year=[y for _, y in p]) for seed, p in enumerate(parts))
+    config, lines = made(usual(zero_one(len(train)), train=train, test=test), "model.rounds=5")
+    assert config["input"]["columns"] == {"group": ["name", "year"], "numeric": ["year"]}
+    assert "neither column alone is apart" in line(lines, "group")
+    assert trained()["rows"] == len(train)
+
+
+def test_shared_rare_and_continuous_values_raise_no_alarm():
+    random = np.random.default_rng(5)
+    everyone = rows(N + M, 2, town=random.choice(list("abcdefgh"), N + M), ticket=[f"t{k}" for k in random.integers(0, 400, N + M)])
+    everyone["price"] = random.normal(size=N + M).round(1)
+    order = random.permutation(N + M)
+    config, lines = made(usual(zero_one(), train=everyone.iloc[order[:N]], test=everyone.iloc[order[N:]]))
+    assert config["score"]["folds"]["scheme"] == "stratified" and not any(text.startswith(("group", "time")) for text in lines)
+
+
+def test_chance_of_an_unseen_value_against_random_splits():
+    values = np.repeat(np.arange(50), [1, 2, 3, 4, 5] * 10)
+    shares = []
+    for seed in range(200):
+        drawn = np.random.default_rng(seed).permutation(values)
+        shares.append(apart.unseen(drawn[:100], drawn[100:]))
+    observed, expected = np.mean(shares, axis=0)
+    assert abs(observed - expected) < 0.02
+
+
+def test_new_entities_that_last_through_time_make_group_time_folds():
+    def panel(n, seed, first, prefix):
+        return rows(n, seed, week=np.arange(n) // 12 + first, shop=[f"{prefix}{k % 12}" for k in range(n)])
+
+    config, _ = made(usual(numbers(N, 7), train=panel(N, 0, 0, "a"), test=panel(M, 1, 10, "b")))
+    assert config["score"]["folds"]["scheme"] == "group_time" and config["input"]["columns"] == {"time": ["week"], "group": ["shop"]}
+
+
+def test_rare_classes_lower_the_number_of_folds():
+    answers = ["a"] * 57 + ["b"] * 60 + ["c"] * 3
+    assert made(usual(answers, "a"), name="a")[0]["score"]["folds"] == {"scheme": "stratified", "count": 3}
+    answers = ["a"] * 59 + ["b"] * 60 + ["c"]
+    config, lines = made(usual(answers, "a"), name="b")
+    assert config["score"]["folds"]["scheme"] == "kfold" and "class c has 1 rows" in line(lines, "folds")
+
+
+# the folder
+
+
+def trained(name="shop"):
+    opened = open_competition(name)
+    return pipeline.train(opened, opened.data(None, False), Says()).info
+
+
+@pytest.mark.parametrize("answers", [zero_one(), ["low", "middle", "high"] * 40, [k * 3 for k in range(N)]])
+def test_what_is_written_trains_at_once(answers):
+    made(usual(answers, answers[0]), "model.rounds=5")
+    assert trained()["state"] == "finished"
+
+
+def test_forward_folds_train_at_once():
+    made(
+        usual(numbers(N, 7), train=dated("2020-01-01", "2020-10-31", N, 0), test=dated("2020-11-01", "2020-12-31", M, 1)), "model.rounds=5"
+    )
+    assert trained()["covered"] < N  # the first block of time is never validated
+
+
+def test_overrides_are_written_over_what_was_inferred():
+    config, lines = made(usual(zero_one()), "score.folds.count=3", "model.name=linear", "title=My shop")
+    assert config["score"]["folds"] == {"scheme": "stratified", "count": 3}
+    assert config["model"]["name"] == "linear" and config["title"] == "My shop"
+    assert made(usual(zero_one()), "score.folds=kfold", name="b")[0]["score"]["folds"] in ("kfold", {"scheme": "kfold"})
+
+
+def test_config_carries_the_evidence_as_comments():
+    made(usual(zero_one(), 0.5))
+    text = Path("competitions/shop/config.toml").read_text()
+    assert (
+        "# in sample_submission.csv and train.csv, not in test.csv\ntarget = " in text
+        and "# guess: sample_submission.csv holds fractions" in text
+    )
+
+
+def test_hostile_column_names_stay_on_their_line():
+    evil = 'x"]\n[model]\nname = "./net.py"\x1b[2J #'
+    data = usual(zero_one(), target=evil)
+    config, lines = made(data)
+    assert config["output"]["target"] == evil and config["model"] == {"name": "lightgbm"}
+    assert all(text.isprintable() for text in lines)
+
+
+@pytest.mark.parametrize("name", ["../up", "/tmp/x", "a/b", "", ".", "..", ".hidden", "-x", "a\nb", "x" * 101])
+def test_hostile_names_are_refused(name):
+    with pytest.raises(KitError, match=r"cannot be a competition's name"):
+        new.make(name, None, "tabular", [], Says())
+    assert list(Path().iterdir()) == []
+
+
+def test_an_existing_folder_is_left_as_it_is():
+    Path("competitions/titanic").mkdir(parents=True)
+    Path("competitions/titanic/mine.txt").write_text("mine")
+    with pytest.raises(KitError, match=r"competitions/titanic is there already, and was left as it is"):
+        new.make("titanic", None, None, [], Says())
+    assert [p.name for p in Path("competitions/titanic").iterdir()] == ["mine.txt"]
+
+
+def test_a_failure_leaves_nothing_behind(monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    data = usual(zero_one())
+    monkeypatch.setattr(new, "write_text", full)
+    with pytest.raises(KitError, match=r"cannot make competitions/shop: No space left on device"):
+        made(data)
+    assert not Path("competitions").exists()
+
+
+def test_a_wrong_override_makes_no_folder():
+    with pytest.raises(KitError, match=r'no metric "acuracy" .did you mean "accuracy"'):
+        made(usual(zero_one()), "score.metric=acuracy")
+    assert not Path("competitions").exists()
+
+
+def test_unknown_name_says_what_can_be_done():
+    with pytest.raises(KitError) as caught:
+        new.make("titanik", None, None, [], Says())
+    assert str(caught.value).startswith('no recipe "titanik" (did you mean "titanic"?)\n') and "kit new titanik --from DATA_DIR" in str(
+        caught.value
+    )
+
+
+def test_a_recipe_is_copied_without_its_runs():
+    folder = new.make("titanic", None, None, [], Says())
+    assert folder == Path("competitions/titanic") and (folder / "config.toml").is_file()
+    assert not (folder / "runs").exists() and not (folder / "sample").exists()
+
+
+def test_a_template_keeps_its_comments_under_overrides():
+    data = usual(zero_one())
+    folder = new.make("mine", data, "tabular", ["score.metric=accuracy"], Says())
+    text = (folder / "config.toml").read_text()
+    assert "# what is the input?" in text and 'metric = "accuracy"' in text
+    assert tomllib.loads(text)["input"]["data"] == str(data.resolve())
+
+
+def test_template_trains_on_its_sample():
+    folder = new.make("mine", None, "tabular", ["model.rounds=5"], Says())
+    opened = open_competition("mine")
+    opened.open_adapter(folder / "sample").write_sample(folder / "sample")
+    assert pipeline.train(opened, folder / "sample", Says()).info["state"] == "finished"
+
+
+def test_a_name_that_has_a_recipe_is_inferred_anew_from_data():
+    config, _ = made(usual(zero_one()), name="titanic")
+    assert config["output"]["target"] == "target"
+
+
+def test_making_a_folder_runs_no_code():
+    Path("templates/mine").mkdir(parents=True)
+    Path("templates/mine/config.toml").write_text(Path(new.listed("templates")["tabular"], "config.toml").read_text())
+    Path("templates/mine/adapter.py").write_text("raise SystemExit('was run')")
+    new.make("copy", None, "mine", [], Says())
+    assert Path("competitions/copy/adapter.py").is_file()
+
+
+def test_missing_folders_are_named():
+    with pytest.raises(KitError, match=r"--from nowhere: no such folder"):
+        made(Path("nowhere"))
+    with pytest.raises(KitError, match=r'no template "tabula" .did you mean "tabular"'):
+        new.make("x", None, "tabula", [], Says())
