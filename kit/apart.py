@@ -13,7 +13,7 @@ import pandas as pd
 
 from kit.config import Config, part
 from kit.discover import one_line
-from kit.errors import FoldError, shorten
+from kit.errors import FoldError, KitError, did_you_mean, shorten
 from kit.folds import COUNT, Rows, split
 from kit.infer import Finding, Inferred, spelled, words
 from kit.tables import FEATURE_KINDS, Column, infer_kind
@@ -26,21 +26,7 @@ MOST_PAIRED = 12  # columns that are tried in pairs
 PARTS = ("month", "day", "weekday", "day_of_year", "hour", "minute")  # of a date, that recur
 CALENDAR = ("year", "month", "day", "hour", "minute")
 CLOCK_WORDS = {*CALENDAR, "date", "time", "datetime", "timestamp", "quarter", "week", "season", "period", "step", "epoch", "t"}
-ENTITY_WORDS = {
-    "id",
-    "user",
-    "customer",
-    "client",
-    "patient",
-    "subject",
-    "person",
-    "player",
-    "household",
-    "device",
-    "session",
-    "item",
-    "group",
-}
+ENTITY_WORDS = set(["id", "user", "customer", "client", "patient", "subject", "person", "player", "household", "device", "session", "item", "group"])
 CODE_WORDS = {"id", "code", "type", "zip", "zipcode", "postcode", "postal"}
 
 
@@ -65,7 +51,9 @@ class Columns:
 
 def apart(found: Inferred, given: Config) -> None:
     """Adds folds, roles, date parts and dropped columns to what was inferred; what `given` settles is not looked for."""
-    roles: dict[str, list[str]] = {k: list(v) for k, v in given.input.get("columns", {}).items()}
+    roles: dict[str, list[str]] = {k: [v] if isinstance(v, str) else list(v) for k, v in given.input.get("columns", {}).items()}
+    if unknown := [c for names in roles.values() for c in names if c not in found.train]:
+        raise KitError(f'input.columns: {found.input["train"]} has no column "{unknown[0]}"{did_you_mean(unknown[0], found.train.columns)}')
     found.input |= {k: given.input[k] for k in ("columns", "drop") if k in given.input}
     columns = _columns(found)
     _without_numbering(found, columns)
@@ -77,7 +65,8 @@ def apart(found: Inferred, given: Config) -> None:
         _without_traps(found, columns, clock, roles)
     if group:
         roles["group"] = group
-        numbers = [c for c in group if len(group) > 1 and columns.kinds[c].kind == "numeric" and c not in found.input.get("drop", [])]
+        free = [c for c in group if len(group) > 1 and c in columns.kinds and c not in found.input.get("drop", [])]
+        numbers = [c for c in free if columns.kinds[c].kind == "numeric"]  # a year says something in other groups too
         roles["numeric"] = [*roles.get("numeric", []), *(c for c in numbers if c not in roles.get("numeric", []))]
     _codes(found, columns, roles)
     if roles := {kind: names for kind, names in roles.items() if names}:

@@ -32,7 +32,8 @@ def main() -> None:
     """The command line's way in; the exit code is the contract's: 0 done, 1 mendable, 2 wrong usage, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     try:
-        app(standalone_mode=False)
+        if app(standalone_mode=False) == 130:  # the command line library hands an interruption back as a code
+            raise KeyboardInterrupt
     except KitError as error:
         first, *rest = str(error).split("\n")
         print("\n".join([f"kit: {first}", *(f"     {line}" for line in rest)]), file=sys.stderr)

@@ -1,5 +1,6 @@
 """A competition folder opened: its config, and every part that the config names, checked before any data is read."""
 
+import inspect
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,8 @@ def checked(config: Config, folder: Path) -> Competition:
         try:
             opened = Competition(name, folder, home, config, adapter)
             opened.metric().needs(task.gives)
+            if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
+                raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
         except KitError as error:
             problems.append(str(error))

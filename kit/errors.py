@@ -51,9 +51,10 @@ def bullets(problems: Iterable[str]) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean "alpha"?)`, or the known words where none is near, or nothing where none is known."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    lower = {k.lower(): k for k in reversed(known)}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     if near:
-        return f' (did you mean "{near[0]}"?)'
+        return f' (did you mean "{lower[near[0]]}"?)'
     return f" (known: {', '.join(known)})" if known else ""
 
 

@@ -25,8 +25,8 @@ from kit.folds import Fold, Rows
 from kit.predictions import Predictions
 from kit.registry import find
 from kit.runs import Run
-from kit.scoring import Metric, Score, pooled, score_folds
-from kit.tables import Column, Tables, infer_kind
+from kit.scoring import WEIGHT, Metric, Score, pooled, score_folds
+from kit.tables import Column, Tables, infer_kind, weights
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
@@ -140,7 +140,7 @@ def weighted_truth(tables: Tables, column: str) -> pd.DataFrame:
     known = {s.name: s for s in tables.roles.values()} | {c: tables.train[c] for c in tables.train}
     if column not in known:
         raise ConfigError(f'score.weight = "{column}" is no column of the training rows{did_you_mean(column, [str(k) for k in known])}')
-    return tables.truth.assign(weight=known[column].to_numpy(dtype=np.float64))
+    return tables.truth.assign(**{WEIGHT: weights(known[column], "the training rows")})
 
 
 def _announce(work: Work, scheme: str, split: list[Fold]) -> None:

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -47,8 +48,8 @@ def find(kind: str, name: str, folder: Path | None = None) -> Any:
     if name.startswith("./"):
         return _only_part(kind, _import_own(kind, name, folder))
     if name not in names(kind):
-        raise ConfigError(f'no {kind.removesuffix("s")} "{name}"{did_you_mean(name, names(kind))}')
-    return _only_part(kind, _import(f"kit.{kind}.{name}", name))
+        raise ConfigError(f'no {kind.removesuffix("es" if kind == "losses" else "s")} "{name}"{did_you_mean(name, names(kind))}')
+    return _only_part(kind, _import(name, lambda: importlib.import_module(f"kit.{kind}.{name}")))
 
 
 def find_model(name: str, folder: Path | None = None) -> tuple[str, Any]:
@@ -67,12 +68,12 @@ def _import_own(kind: str, name: str, folder: Path | None) -> types.ModuleType:
     path = None if folder is None else Path(folder) / name
     if not re.fullmatch(r"\./\w+\.py", name) or path is None or not path.is_file():
         raise ConfigError(f'no file "{name}" in {folder} for a part of kind {kind}: expected "./file.py" beside config.toml')
-    return own.load(path.parent, path.stem)
+    return _import(name, lambda: own.load(path.parent, path.stem))
 
 
-def _import(module: str, name: str) -> types.ModuleType:
+def _import(name: str, load: Callable[[], types.ModuleType]) -> types.ModuleType:
     try:
-        return importlib.import_module(module)
+        return load()
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library == "kit" or not library:

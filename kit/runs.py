@@ -11,7 +11,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -96,10 +96,8 @@ def started(runs: Path, config: Config, data: str) -> Iterator[Run]:
     except BaseException as error:
         if lock is not None and run.info.get("state") == "running":
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            try:
+            with suppress(RunError):  # the folder cannot be written, which is what the first error says
                 run.save(state="interrupted" if stopped else "failed")
-            except RunError:
-                pass  # the folder cannot be written, which is what the first error says
         raise
     finally:
         if lock is not None:

@@ -18,6 +18,8 @@ from kit.errors import ConfigError, ScoreError, shorten
 from kit.predictions import Predictions, joined
 from kit.registry import find
 
+WEIGHT = "\x1fweight"  # truth's column of row weights: a name that no target can have
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -59,8 +61,12 @@ class Metric:
 
     def score(self, task, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> float:
         """The score of the rows of truth, each of which must be predicted. Raises ScoreError where it is not defined."""
+        if WEIGHT in truth:  # a row without weight must not make a class that the score then averages over
+            truth = truth[truth[WEIGHT] > 0].reset_index(drop=True)
+            if not len(truth):
+                raise ScoreError(f"{self.name} is not defined: all rows have weight 0")
         true, predicted = task.for_metric(self.needs(task.gives), truth, predictions, post)
-        weights = [truth["weight"].to_numpy(dtype=np.float64)] if "weight" in truth else []
+        weights = [truth[WEIGHT].to_numpy(dtype=np.float64)] if WEIGHT in truth else []
         value = self.module.score(true, predicted, *weights, **self.options)
         if not math.isfinite(value):
             raise ScoreError(f"{self.name} of {len(truth)} rows is {value}: it is not defined for them")
@@ -112,7 +118,7 @@ def score_folds(
     for part in (part for parts in repeats for part in parts):
         fitted = post
         if post and len(part.ids) < len(everything.ids):  # a single part has no others to fit on: it keeps what its own rows gave
-            others = everything.take(np.setdiff1d(everything.ids, part.ids))
+            others = everything.take(pd.Index(everything.ids).difference(pd.Index(part.ids)))
             fitted = task.fit_post(_rows(by_id, others), others, metric, **options)
         own = _rows(by_id, part)
         try:

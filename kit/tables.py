@@ -4,6 +4,7 @@ Ids are text and sorted, so that neither leading zeros nor the order of a file c
 training rows alone.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -26,7 +27,8 @@ FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio")
 ROLE_KINDS = ("id", "group", "time", "weight", "target", "drop")
 TEXT_KINDS = ("category", "text", "image", "audio", "group")  # never read as numbers where the config names them
 MEDIA = {"image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"), "audio": (".wav", ".flac", ".ogg", ".mp3")}
-LARGEST_BLOCK = 1 << 28  # bytes; types are inferred from the first block of a file: let it be large
+LARGE = 1 << 26  # bytes; a CSV file beyond is parsed as it lies on the disk, not from memory
+LARGEST_BLOCK = 1 << 24  # bytes; types are inferred from the first block of a file
 JOINT = "\x1f"  # between the parts of a composite id: ASCII's unit separator, which no CSV field holds
 
 
@@ -88,15 +90,39 @@ def read(path: Path, *, text: Iterable[str] | None = (), separator: str = "", en
         for name in set(frame.columns) if text is None else set(text) & set(frame.columns):
             frame[name] = frame[name].astype("str")
         return _with_plain_dates(frame)
-    data = _as_utf8(_bytes(path), encoding, path)
-    if not data.strip():
+    large = path.suffix not in (".gz", ".zip") and path.stat().st_size > LARGE
+    source = path if large and _is_utf8(path, encoding) else _as_utf8(_bytes(path), encoding, path)
+    head = _head(source)
+    if not head.strip():
         raise DataError(f"{path} is empty\nexpected a header with the names of the columns, then a row an example: fetch the file again")
-    header, separator = _header(data, separator, path)
-    if len(data) < 1 << 20 and len(data.splitlines()) == 1:
-        data += b"\n"  # a header alone must end its line to be read
-    table = _parse(data, header, separator, set(header) if text is None else set(text) & set(header), path)
+    header, separator = _header(head, separator, path)
+    if isinstance(source, bytes) and len(source) < 1 << 20 and len(source.splitlines()) == 1:
+        source += b"\n"  # a header alone must end its line to be read
+    table = _parse(source, header, separator, set(header) if text is None else set(text) & set(header), path)
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return _with_plain_dates(frame)
+
+
+def _is_utf8(path: Path, encoding: str) -> bool:
+    """Whether a large file can be parsed as it lies, without a copy of it in memory."""
+    if encoding.lower() not in ("", "utf-8", "utf8"):
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open(path, "rb") as file:
+        try:
+            while chunk := file.read(1 << 22):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False  # the way with all bytes at hand finds the encoding, or the line where it is broken
+    return b"\0" not in _head(path)
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[: 1 << 20]
+    with open(source, "rb") as file:
+        return file.read(1 << 20)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -154,8 +180,8 @@ def _undecodable_line(data: bytes, encoding: str) -> int:
     raise AssertionError("what could not be decoded can be")
 
 
-def _header(data: bytes, separator: str, path: Path) -> tuple[list[str], str]:
-    first = data[: 1 << 20].decode("utf-8", errors="replace").lstrip("\r\n")
+def _header(head: bytes, separator: str, path: Path) -> tuple[list[str], str]:
+    first = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
     line = re.split(r"[\r\n]", _unquoted(first), maxsplit=1)[0]
     separator = separator or max(",;\t|", key=line.count)
     try:
@@ -172,7 +198,7 @@ def _unquoted(text: str) -> str:
     return re.sub(r'"[^"]*"', "", text)
 
 
-def _parse(data: bytes, header: list[str], separator: str, text: set[str], path: Path) -> pa.Table:
+def _parse(source: Path | bytes, header: list[str], separator: str, text: set[str], path: Path) -> pa.Table:
     types: dict[str, pa.DataType] = {name: pa.string() for name in text}
     ragged: list[str] = []
 
@@ -180,13 +206,14 @@ def _parse(data: bytes, header: list[str], separator: str, text: set[str], path:
         ragged.append(f"row {row.number}: {row.actual_columns} fields" if row.number else f"{row.actual_columns} fields: {row.text[:60]!r}")
         return "skip"
 
-    block = min(max(len(data) + 1, 1 << 20), LARGEST_BLOCK)
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
     while True:
         ragged.clear()
         try:
             table = pyarrow.csv.read_csv(
-                pa.BufferReader(data),
-                read_options=pyarrow.csv.ReadOptions(block_size=block, use_threads=len(data) > 1 << 24),
+                pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source)),
+                read_options=pyarrow.csv.ReadOptions(block_size=block, use_threads=size > 1 << 24),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note_ragged),
                 convert_options=pyarrow.csv.ConvertOptions(column_types=types, true_values=["True", "true", "TRUE"], false_values=["False", "false", "FALSE"]),
             )
@@ -204,15 +231,15 @@ def _parse(data: bytes, header: list[str], separator: str, text: set[str], path:
             f"{shorten(ragged)} (the header is row 1)\n"
             f"mend them; a comma inside a field needs quotes around it; is the separator {separator!r}?"
         )
-    _check_last_quote(data, table, path)
+    _check_last_quote(source, table, path)
     odd = {n: pa.float64() for n in header if pa.types.is_null(table.schema.field(n).type)}
     odd |= {n: pa.string() for n in header if pa.types.is_time(table.schema.field(n).type)}
     return table.cast(pa.schema([(n, odd.get(n, table.schema.field(n).type)) for n in header])) if odd else table
 
 
-def _check_last_quote(data: bytes, table: pa.Table, path: Path) -> None:
+def _check_last_quote(source: Path | bytes, table: pa.Table, path: Path) -> None:
     """Raises DataError where a quote that is never closed has swallowed the rest of the file into one field of its last row."""
-    if data.count(b'"') % 2 == 0 or not len(table):
+    if not len(table) or _quotes(source) % 2 == 0:
         return
     last = table.slice(len(table) - 1).to_pylist()[0]
     swallowed = [name for name, value in last.items() if isinstance(value, str) and "\n" in value]
@@ -224,16 +251,23 @@ def _check_last_quote(data: bytes, table: pa.Table, path: Path) -> None:
         )
 
 
+def _quotes(source: Path | bytes) -> int:
+    if isinstance(source, bytes):
+        return source.count(b'"')
+    with open(source, "rb") as file:
+        return sum(chunk.count(b'"') for chunk in iter(lambda: file.read(1 << 22), b""))
+
+
 def _with_plain_dates(frame: pd.DataFrame) -> pd.DataFrame:
     """Dates as datetime64 without a zone (UTC where one was given); booleans as the numbers 0 and 1."""
     for name, dtype in frame.dtypes.items():
         if isinstance(dtype, pd.DatetimeTZDtype):
             frame[name] = frame[name].dt.tz_convert("UTC").dt.tz_localize(None)
-        elif dtype == object and len(frame) and hasattr(frame[name].dropna().iloc[:1].squeeze(), "toordinal"):
+        elif pd.api.types.is_object_dtype(dtype) and len(frame) and hasattr(frame[name].dropna().iloc[:1].squeeze(), "toordinal"):
             frame[name] = pd.to_datetime(frame[name])
-        elif dtype == object and set(frame[name].dropna().unique()) <= {True, False}:
+        elif pd.api.types.is_object_dtype(dtype) and set(frame[name].dropna().unique()) <= {True, False}:
             frame[name] = frame[name].astype("float64")
-        elif dtype == bool:
+        elif pd.api.types.is_bool_dtype(dtype):
             frame[name] = frame[name].astype("int64")
     return frame
 
@@ -258,8 +292,17 @@ def with_ids(frame: pd.DataFrame, id: list[str], source: str) -> pd.DataFrame:
             raise DataError(f"{source} has {len(twice)} ids on more than one row: {shorten(map(show_id, twice))}\nremove the copies, or name the columns that tell them apart: input.id = [...]")
     else:
         ids = pd.Index(_content_ids(frame), dtype="str", name="id")
+    return in_id_order(frame, ids)
+
+
+def in_id_order(frame: pd.DataFrame, ids: pd.Index) -> pd.DataFrame:
+    """The frame's rows sorted by these ids, their index. Column by column, each freed when it is done: a table may fill half the memory."""
+    if not ids.is_monotonic_increasing:
+        order = ids.argsort()
+        ids = ids[order]
+        frame = pd.DataFrame({name: frame.pop(name).take(order).set_axis(ids) for name in list(frame)}, index=ids, copy=False)
     frame.index = ids
-    return frame.sort_index(kind="stable")
+    return frame
 
 
 def _content_ids(frame: pd.DataFrame) -> list[str]:
@@ -310,7 +353,10 @@ def _date_format(values: pd.Series) -> str:
 
 
 def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.DataFrame:
-    """The columns of the schema, each in its kind's type: float or int, datetime64, else text with "" as missing.
+    """The columns of the schema, each in its kind's type: numbers, datetime64, else text with "" as missing.
+
+    Numbers with a fraction become float32: what any model here reads, in half the memory. The frame is used up: its columns are freed
+    one by one.
 
     Raises DataError naming every column that is missing or whose values are of another type.
     """
@@ -319,21 +365,34 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
         if name not in frame:
             problems.append(f"{source} lacks column {name!r}, which the training rows have")
             continue
-        values = frame[name]
+        values = frame.pop(name)
         if column.kind == "numeric":
             columns[name] = _numbers(values)
         elif column.kind == "date":
             columns[name] = _dates(values, column.date_format)
         else:
             columns[name] = values.astype("str").mask(values.isna() | (values.astype("str") == ""))
-        if column.kind in ("numeric", "date"):
+        if column.kind in ("numeric", "date") and columns[name] is not values:
             lost = values.notna() & columns[name].isna() & ~values.astype("str").isin(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
             if lost.any():
                 held = f"a {column.kind} column in the training rows"
                 problems.append(f"{source} column {name!r} holds {shorten(values[lost].unique(), 3)} in {int(lost.sum())} rows: it is {held}")
+        if column.kind == "numeric":
+            columns[name] = _compact(columns[name])
     if problems:
         raise DataError(bullets(problems) + "\nmend the file, or set the column's kind, for example input.columns.category = [...]")
-    return pd.DataFrame(columns, index=frame.index)
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _compact(values: pd.Series) -> pd.Series:
+    """float32 instead of float64, except for whole numbers above 2**24 and numbers above 3e38, which it cannot hold."""
+    if values.dtype != np.float64:
+        return values
+    array = values.to_numpy()
+    largest = np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array))
+    if largest > np.finfo(np.float32).max or (largest > 2**24 and (array[np.isfinite(array)] % 1 == 0).all()):
+        return values
+    return values.astype(np.float32)
 
 
 def weights(values: pd.Series, source: str) -> pd.Series:

@@ -1,5 +1,7 @@
 """Networks as estimators: they learn, repeat to the byte, go on after a kill, and say what is wrong."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +140,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(name):
     assert first == second != other
 
 
+def test_a_network_may_name_the_learning_rate_that_suits_it():
+    assert build("tabm")._plan(100).lr == 3e-3
+    assert build("mlp")._plan(100).lr == 1e-3
+    assert build("tabm", lr=0.5)._plan(100).lr == 0.5
+
+
 def test_a_training_leaves_the_random_numbers_of_others_alone():
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -242,7 +250,25 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_the_remedy():
     first, ids, remedy = str(caught.value).split("\n")
     assert first == "the loss is nan in epoch 1 of 3, step 1 of 2"
     assert ids.startswith("the batch held ids id") and ids.endswith(", and 11 more")
-    assert remedy == "lower train.lr (now 0.02) or set train.clip_norm (now 0, 0 is none), and look at these rows"
+    assert remedy == "lower train.lr (now 0.02) or train.clip_norm (now 0; 0 is any), and look at these rows"
+
+
+def test_an_interrupt_is_an_interrupt_and_not_an_exit_code():
+    def interrupted(line):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(binary(), progress=interrupted)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_termination_ends_with_its_exit_code():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        fitted(binary(), progress=lambda line: os.kill(os.getpid(), signal.SIGTERM))
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_training_whose_last_step_ran_away_leaves_no_checkpoint(tmp_path):

@@ -209,7 +209,9 @@ def test_several_targets_are_labels_or_numbers():
 
 def test_two_candidate_targets_need_a_word():
     data = write(train=rows().assign(casual=numbers(N, 3), count=numbers(N, 4)), test=rows(M, 1))
-    with pytest.raises(KitError, match=r"which column is the target.*casual, count\nthere is no sample submission\ngive it: output.target="):
+    with pytest.raises(
+        KitError, match=r"which column is the target.*casual, count\nthere is no sample submission\ngive it: output.target="
+    ):
         made(data)
     assert made(data, "output.target=count")[0]["output"] == {"target": "count", "task": "regression"}
 
@@ -319,6 +321,13 @@ def test_new_entities_in_test_make_group_folds():
     assert made(usual(numbers(N, 7), train=train, test=test), name="b")[0]["score"]["folds"]["scheme"] == "group"
 
 
+def test_a_group_that_is_given_is_taken():
+    data = usual(zero_one(), train=rows(town=[f"t{k % 9}" for k in range(N)]), test=rows(M, 1, town="t1"))
+    assert made(data, 'input.columns.group=["town"]')[0]["score"]["folds"] == {"scheme": "stratified_group", "count": 5}
+    with pytest.raises(KitError, match=r'input.columns: train.csv has no column "twon" .did you mean "town"'):
+        made(data, 'input.columns.group=["twon"]', name="b")
+
+
 def test_numbered_entities_are_no_counter():
     train, test = rows(patient_id=np.arange(N) // 6), rows(M, 1, patient_id=np.arange(M) // 6 + 100)
     assert made(usual(zero_one(), train=train, test=test))[0]["input"]["columns"] == {"group": ["patient_id"]}
@@ -392,7 +401,7 @@ def test_forward_folds_train_at_once():
 
 
 def test_overrides_are_written_over_what_was_inferred():
-    config, lines = made(usual(zero_one()), "score.folds.count=3", "model.name=linear", "title=My shop")
+    config, _ = made(usual(zero_one()), "score.folds.count=3", "model.name=linear", "title=My shop")
     assert config["score"]["folds"] == {"scheme": "stratified", "count": 3}
     assert config["model"]["name"] == "linear" and config["title"] == "My shop"
     assert made(usual(zero_one()), "score.folds=kfold", name="b")[0]["score"]["folds"] in ("kfold", {"scheme": "kfold"})

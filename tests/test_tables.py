@@ -209,7 +209,7 @@ def test_column_without_any_value_is_missing_whatever_its_kind():
     frame = pd.DataFrame({name: [np.nan, np.nan] for name in "ndw"})
     made = typed(frame, {"n": Column("numeric"), "d": Column("date"), "w": Column("text")}, "test.csv")
     assert made.isna().all(axis=None)
-    assert [str(t) for t in made.dtypes] == ["float64", "datetime64[s]", "str"]
+    assert [str(t) for t in made.dtypes] == ["float32", "datetime64[s]", "str"]
 
 
 def test_all_that_is_wrong_with_columns_is_said_at_once():

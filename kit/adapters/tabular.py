@@ -14,8 +14,21 @@ from kit.errors import DataError, bullets, did_you_mean, shorten
 from kit.files import write_text
 from kit.predictions import Predictions
 from kit.registry import names
-from kit import tables
-from kit.tables import FEATURE_KINDS, JOINT, ROLE_KINDS, TEXT_KINDS, Column, Tables, infer_kind, locate, read, show_id, typed, with_ids
+from kit.tables import (
+    FEATURE_KINDS,
+    JOINT,
+    ROLE_KINDS,
+    TEXT_KINDS,
+    Column,
+    Tables,
+    infer_kind,
+    locate,
+    read,
+    show_id,
+    typed,
+    weights,
+    with_ids,
+)
 
 
 class Tabular:
@@ -163,7 +176,7 @@ class Tabular:
         self.task.learn(truth)
         roles = {kind: self._role(raw, kind) for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
         if "weight" in roles:
-            roles["weight"] = tables.weights(roles["weight"], self.train_file)
+            roles["weight"] = weights(roles["weight"], self.train_file)
         if self.valid_file:
             roles["given"] = raw.pop("given")
         held_text = [c for c in raw if pd.api.types.is_string_dtype(raw[c])]
@@ -171,6 +184,7 @@ class Tabular:
         notes = [f'{self.test_file} holds the target "{c}": it is not used' for c in self.task.targets if c in tested]
         raw, tested = (f.drop(columns=self.task.targets, errors="ignore") for f in (raw, tested))
         train, test = (f.drop(columns=self.drop, errors="ignore") for f in self._with_features(raw, tested))
+        del raw, tested  # typing frees a column at a time
         schema, more = self._schema(train, test)
         return Tables(typed(train, schema, self.train_file), typed(test, schema, self.test_file), truth, schema, roles, notes + more)
 

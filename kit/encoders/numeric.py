@@ -21,8 +21,11 @@ class Numeric:
         dense = np.empty((len(columns), columns.shape[1]), self.dtype)
         largest = np.finfo(self.dtype).max
         for n, name in enumerate(columns):
-            values = columns[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            dense[:, n] = np.where(np.isinf(values), np.nan, np.clip(values, -largest, largest))
+            values = columns[name].to_numpy()
+            if values.dtype != self.dtype:
+                values = np.clip(values.astype(np.float64), -largest, largest, where=np.isfinite(values), out=values.astype(np.float64))
+            dense[:, n] = values
+            dense[np.isinf(dense[:, n]), n] = np.nan
         return Features(dense, list(columns), np.empty((len(columns), 0), np.int32), [], [])
 
     def state(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from kit.zoo._preparation import Preparation, Rows
 from kit.zoo._supervised import Plan, Supervised, batches_of, predicted
 from kit.zoo._training import train as run
 
+_BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256), 1_000_000: (8, 512), np.inf: (5, 1024)}  # most: epochs, batch
+_LR = 1e-3  # for a network that names none of its own
 _ROWS_AT_ONCE = 4096  # in prediction
 
 
@@ -35,8 +37,8 @@ class Neural:
         *,
         epochs: int = 0,
         batch_size: int = 0,
-        lr: float = 1e-3,
-        weight_decay: float = 0.01,
+        lr: float = 0.0,
+        weight_decay: float = 0.1,
         optimizer: Name = "adamw",
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
@@ -50,7 +52,7 @@ class Neural:
         """
         epochs        0 is chosen by the number of training rows
         batch_size    rows of a step, over all devices; 0 is chosen by the number of training rows
-        lr            at its highest, per step
+        lr            at its highest, per step; 0 is what suits the network
         weight_decay  per step, times lr; none for biases, norms and tables with sparse gradients
         schedule      of lr over all steps
         warmup        0..1, share of the steps in which lr rises to its highest
@@ -103,8 +105,9 @@ class Neural:
             self.centre, spread = columns.mean(axis=0), columns.std(axis=0)
         else:
             if self.setup.loss != "mape" and columns.min() < 0:
+                below = int((columns < 0).sum())
                 raise DataError(
-                    f'the target has {int((columns < 0).sum())} values below zero, and train.loss = "{self.setup.loss}" is for counts and amounts\n'
+                    f'the target has {below} values below zero, and train.loss = "{self.setup.loss}" is for counts and amounts\n'
                     'set train.loss = "mse"'
                 )
             self.centre, spread = np.zeros(columns.shape[1]), np.abs(columns).mean(axis=0)
@@ -122,15 +125,17 @@ class Neural:
 
     def _plan(self, n: int) -> Plan:
         given = self.options
-        size = given["batch_size"] or next(s for most, s in ((2_000, 64), (20_000, 128), (100_000, 256), (1_000_000, 512), (np.inf, 1024)) if n <= most)
-        epochs = given["epochs"] or next(e for most, e in ((5_000, 40), (20_000, 30), (100_000, 16), (1_000_000, 10), (np.inf, 6)) if n <= most)
-        own = ("lr", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema")
-        return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, **{k: given[k] for k in own})
+        epochs, size = next(usual for most, usual in _BY_ROWS.items() if n <= most)
+        epochs, size = given["epochs"] or epochs, given["batch_size"] or size
+        lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
+        same = ("weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema")
+        return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 
     def _identity(self, train: Examples, plan: Plan) -> str:
         """A hash of all that decides what the training does."""
         setup = self.setup
-        told = [self.options, self.network_type.__qualname__, self.network_options, str(plan), setup.task, setup.outputs, setup.loss, setup.loss_options]
+        asked = [setup.task, setup.outputs, setup.loss, setup.loss_options]
+        told = [asked, self.options, self.network_type.__qualname__, self.network_options, str(plan)]
         identity = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
         for array in (*self.preparation.state.values(), train.target, train.weight):
             identity.update(np.ascontiguousarray(array if array is not None else 0).tobytes())
@@ -150,7 +155,7 @@ class Neural:
         return raw * self.spread + self.centre if self.loss.unit else raw
 
     def save(self, folder: Path) -> None:
-        arrays = {**{f"preparation.{k}": v for k, v in self.preparation.state.items()}, "target.centre": self.centre, "target.spread": self.spread}
+        arrays = {f"preparation.{k}": v for k, v in self.preparation.state.items()} | {"target.centre": self.centre, "target.spread": self.spread}
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | {k: torch.from_numpy(v) for k, v in arrays.items()}
         with whole(folder / "model.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)

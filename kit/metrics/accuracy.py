@@ -9,4 +9,4 @@ EXAMPLE = {"truth": [1, 0, 1, 1], "predicted": [1, 1, 1, 0], "score": 2 / 4}
 
 
 def score(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return float(np.average(truth == predicted, weights=weights))
+    return float(np.average(truth == predicted, axis=0, weights=weights).mean())

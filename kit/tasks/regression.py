@@ -34,7 +34,7 @@ class Regression(Task):
         return len(self.targets)
 
     def learn(self, truth: pd.DataFrame) -> None:
-        there, _, least, itself = _SPACES[self.transform]
+        _, _, least, itself = _SPACES[self.transform]
         for name in self.targets:
             wrong = truth[name] < least if itself else truth[name] <= least
             if wrong.any():

@@ -59,7 +59,10 @@ class InputLayer(nn.Module):
 
 
 class Categories(nn.Module):
-    """One table for the codes of all columns: (n, columns) to (n, columns x width). Code 0 starts at zero, and stays there if training lacks it."""
+    """One table for the codes of all columns: (n, columns) to (n, columns x width).
+
+    Code 0 starts at zero, and stays there if no training row has it.
+    """
 
     def __init__(self, sizes: tuple[int, ...], width: int):
         super().__init__()
@@ -100,7 +103,10 @@ class Piecewise(nn.Module):
 
 
 class Periodic(nn.Module):
-    """Periodic embeddings of numbers (Gorishniy et al. 2022, section 3.3), with one linear map for all columns: (n, columns) to (n, columns x width)."""
+    """Periodic embeddings of numbers (Gorishniy et al. 2022, section 3.3): (n, columns) to (n, columns x width).
+
+    Deviations: one linear map serves all columns, and the number itself stands beside its waves.
+    """
 
     def __init__(self, columns: int, bins: int, width: int):
         """bins  frequencies of a column"""

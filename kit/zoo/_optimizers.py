@@ -14,7 +14,7 @@ _RISE = 0.3  # share of the steps in which one_cycle's rate goes up (Smith and T
 
 def optimizer_for(network: nn.Module, name: Name, *, lr: float, weight_decay: float) -> Optimizer:
     """Weight decay is for matrices alone: none for biases, norms, and tables with sparse gradients."""
-    sparse = {id(m.weight) for m in network.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) and m.sparse}
+    sparse = {id(m.weight) for m in network.modules() if is_table(m) and m.sparse}
     dense = [p for p in network.parameters() if p.requires_grad and id(p) not in sparse]
     groups = [
         {"params": [p for p in dense if p.dim() > 1], "weight_decay": weight_decay},
@@ -34,6 +34,11 @@ def optimizer_for(network: nn.Module, name: Name, *, lr: float, weight_decay: fl
     for group in optimizer.param_groups:
         group["full_lr"] = group["lr"]
     return optimizer
+
+
+def is_table(module: nn.Module) -> bool:
+    """Whether a row touches a few of the module's weights and not all."""
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag))
 
 
 class _Together(Optimizer):

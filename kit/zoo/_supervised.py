@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
-from kit.zoo._optimizers import Name, Schedule, clip, optimizer_for, share_of_lr
+from kit.zoo._optimizers import Name, Schedule, clip, is_table, optimizer_for, share_of_lr
 from kit.zoo._preparation import Rows
 
+_FEW = 3e7  # weights times rows of a step, below which threads wait for each other longer than they work
 _FITS_DEVICE = 2**30  # bytes: prepared rows up to this size are moved to the device once, not batch by batch
 
 
@@ -73,18 +74,27 @@ class Batches:
             yield {
                 **self.rows.batch(rows),
                 "target": self.rows.target[rows],
-                "weight": self.rows.weight[rows] * (self.ranks / len(whole_batch)),  # the sum over a batch is then the mean over all ranks' rows
+                "weight": self.rows.weight[rows] * (self.ranks / len(whole_batch)),  # sums become the mean over the rows of all ranks
                 "rows": rows,
             }
 
 
 class Supervised(pytorch_lightning.LightningModule):
     def __init__(
-        self, network: nn.Module, loss: Loss, rows: Rows, ids: np.ndarray, plan: Plan, progress: Progress, checkpoints: Path | None, identity: str
+        self,
+        network: nn.Module,
+        loss: Loss,
+        rows: Rows,
+        ids: np.ndarray,
+        plan: Plan,
+        progress: Progress,
+        checkpoints: Path | None,
+        identity: str,
     ):
         """
         progress     where the training goes on from
-        checkpoints  a folder, or None
+        checkpoints  a folder, or None for none
+        identity     of the training, written into its checkpoints
         """
         super().__init__()
         self.network, self.loss = network, loss
@@ -101,7 +111,9 @@ class Supervised(pytorch_lightning.LightningModule):
         return self.progress.epochs + self.trainer.current_epoch
 
     def setup(self, stage: str) -> None:
-        torch.set_num_threads(max(1, self.plan.threads // self.trainer.world_size))
+        weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
+        enough = weights * self.plan.batch_size > _FEW
+        torch.set_num_threads(max(1, self.plan.threads // self.trainer.world_size) if enough else 1)
 
     def train_dataloader(self) -> Batches:
         size = sum(t.nbytes for t in self.rows.tensors().values())
@@ -138,7 +150,7 @@ class Supervised(pytorch_lightning.LightningModule):
             error = TrainingError(
                 f"the loss is {loss.item()} in epoch {self.epoch + 1} of {self.plan.epochs}, step {position + 1} of {self.plan.batches}\n"
                 f"the batch held ids {shorten(self.ids[rows.cpu().numpy()])}\n"
-                f"lower train.lr (now {self.plan.lr:g}) or set train.clip_norm (now {self.plan.clip_norm:g}, 0 is none), and look at these rows"
+                f"lower train.lr (now {self.plan.lr:g}) or train.clip_norm (now {self.plan.clip_norm:g}; 0 is any), and look at these rows"
             )
             if self.trainer.world_size > 1:
                 self.report(error)

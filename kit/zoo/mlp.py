@@ -15,8 +15,8 @@ class Mlp(nn.Module):
         inputs: Inputs,
         *,
         width: int = 256,
-        layers: int = 3,
-        dropout: float = 0.2,
+        layers: int = 2,
+        dropout: float = 0.3,
         residual: bool = False,
         norm: Literal["layer", "batch", "none"] = "layer",
         numbers: Numbers = "piecewise",
@@ -41,7 +41,8 @@ class Mlp(nn.Module):
             inputs, numbers=numbers, bins=bins, number_width=number_width, category_width=category_width, ngram_width=ngram_width
         )
         if residual:
-            blocks = [nn.Linear(self.given.width, width), *(_Residual(width, dropout, _NORMS[norm]) for _ in range(layers)), _NORMS[norm](width), nn.ReLU()]
+            blocks = [nn.Linear(self.given.width, width), *(_Residual(width, dropout, _NORMS[norm]) for _ in range(layers))]
+            blocks += [_NORMS[norm](width), nn.ReLU()]
         else:
             blocks, size = [], self.given.width
             for _ in range(layers):

@@ -17,10 +17,10 @@ class SparseMlp(nn.Module):
         *,
         rows: int = 2**18,
         embedding: int = 32,
-        bins: int = 16,
+        bins: int = 8,
         width: int = 128,
         layers: int = 2,
-        dropout: float = 0.1,
+        dropout: float = 0.3,
     ):
         """
         rows       of the table, a power of two; it is made smaller where all features fit into less
@@ -50,8 +50,10 @@ class SparseMlp(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         dense, codes = batch["dense"], batch["codes"]
         binned = self.starts[1] + self.columns * self.bins + torch.bucketize(dense, self.edges)
-        features = torch.cat([(self.starts[0] + self.columns).expand(len(dense), -1), binned, self.starts[2:-1] + codes], dim=1)  # (n, fixed)
-        weights = torch.cat([dense, torch.ones_like(dense), (codes > 0).to(dense.dtype)], dim=1)  # what is missing or unseen weighs nothing
+        values = self.columns.expand(len(dense), -1)
+        features = torch.cat([values, binned, self.starts[2:-1] + codes], dim=1)  # (n, fixed)
+        known = (codes > 0).to(dense.dtype)  # what is missing or unseen weighs nothing
+        weights = torch.cat([dense, torch.ones_like(dense), known], dim=1)
         summed = self._summed(features.flatten(), torch.arange(len(dense), device=dense.device) * features.shape[1], weights.flatten())
         if self.sparse:
             summed = summed + self._summed(batch["bag_indices"] + self.starts[-1], batch["bag_offsets"], batch["bag_weights"])

@@ -11,12 +11,14 @@ from kit.zoo._inputs import InputLayer, Inputs, Numbers
 
 
 class Tabm(nn.Module):
+    usual_lr = 3e-3
+
     def __init__(
         self,
         inputs: Inputs,
         *,
         members: int = 16,
-        width: int = 256,
+        width: int = 128,
         layers: int = 2,
         dropout: float = 0.1,
         numbers: Numbers = "piecewise",
