@@ -82,8 +82,9 @@ def new(
 ) -> None:
     """Makes ./competitions/NAME: a known recipe, a template, or a config inferred from data files."""
     from kit import new as making
+    from kit.pipeline import Says
 
-    folder = making.make(name, data, template, overrides or [], _says())
+    folder = making.make(name, data, template, overrides or [], Says(progress=lambda line: print(line, file=sys.stderr)))
     print(folder)
 
 

@@ -89,7 +89,7 @@ def listed(kind: str) -> dict[str, Path]:
     """Name -> folder: those of the current folder, then those that ship."""
     found = {}
     for root in (shipped(kind), Path(kind)):
-        found |= {p.parent.name: p.parent for p in sorted(root.glob("*/config.toml"))}
+        found |= {p.parent.name: p.parent for p in sorted(root.glob("*/config.toml")) if not p.parent.name.startswith(".")}
     return dict(sorted(found.items()))
 
 

@@ -1,7 +1,9 @@
 """A small competition in a folder of its own, which tests damage and train on."""
 
 import csv
+import datetime
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,22 @@ import pytest
 from kit import pipeline
 from kit.competition import open_competition
 from kit.errors import KitError
+
+SHARES = 5  # slow tests run on one day of so many
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", choices=["none", "rotate", "all"], default="none", help="slow tests: none, today's part, or all")
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted, today = config.getoption("--slow"), datetime.date.today().toordinal() % SHARES
+    for item in items:
+        if "slow" in item.keywords and wanted != "all":
+            due = wanted == "rotate" and zlib.crc32(item.nodeid.encode()) % SHARES == today
+            if not due:
+                item.add_marker(pytest.mark.skip(reason="slow: not today's part; --slow=all runs it"))
+
 
 CONFIG = """
 [input]

@@ -37,7 +37,7 @@ class Knn:
         search = NearestNeighbors(n_neighbors=min(self.neighbours, len(target)), algorithm="brute", n_jobs=self.setup.threads)
         distance, place = search.fit(x.toarray() if dense else x).kneighbors(asked)
         weight = 1 / (distance + 1e-3 + distance.mean(axis=1, keepdims=True))
-        return np.einsum("nk,nko->no", weight, target[place]) / weight.sum(axis=1, keepdims=True)
+        return np.einsum("nk,nko->no", weight / weight.sum(axis=1, keepdims=True), target[place])
 
     def save(self, folder: Path) -> None:
         write_arrays(folder / "model.safetensors", {**self.rows, **{f"scaler.{k}": v for k, v in self.scaler.state.items()}})

@@ -112,7 +112,7 @@ class Supervised(pytorch_lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
-        enough = weights * self.plan.batch_size > _FEW
+        enough = weights * getattr(self.network, "members", 1) * self.plan.batch_size > _FEW
         torch.set_num_threads(max(1, self.plan.threads // self.trainer.world_size) if enough else 1)
 
     def train_dataloader(self) -> Batches:

@@ -1,0 +1,89 @@
+"""Every estimator and network, for every task that it can do: learns, repeats itself, and comes back from its files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit import registry
+from kit.encoders import Examples, Features
+from kit.errors import ConfigError
+from kit.estimators import Setup
+
+ROWS = 400
+LOSS = {"binary": "bce", "multiclass": "cross_entropy", "regression": "mse", "multilabel": "bce"}
+OUTPUTS = {"binary": 1, "multiclass": 3, "regression": 1, "multilabel": 2}
+MODELS = [n for n in registry.names("estimators") if n != "neural"] + registry.names("zoo")
+
+
+def _examples(task: str, seed: int, rows: int = ROWS) -> Examples:
+    """A number with missing values, a noise column, and a category that matters."""
+    random = np.random.default_rng(seed)
+    number, noise, colour = random.normal(size=rows), random.normal(size=rows), random.integers(1, 4, rows)
+    signal = 2 * number + (colour == 2) * 2
+    target = {
+        "binary": (signal > 0.5).astype(float),
+        "multiclass": np.digitize(signal, [-0.5, 1.5]),
+        "regression": signal,
+        "multilabel": np.column_stack([signal > 0, signal > 1]).astype(float),
+    }[task]
+    dense = np.column_stack([number, noise]).astype(np.float32)
+    dense[random.random(rows) < 0.05, 0] = np.nan
+    features = Features(dense, ["number", "noise"], colour[:, None].astype(np.int32), ["colour"], [4])
+    return Examples(np.array([f"{n:04d}" for n in range(rows)], dtype=object), features, target)
+
+
+def _model(name: str, task: str):
+    setup = Setup(task=task, outputs=OUTPUTS[task], loss=LOSS[task], threads=1)
+    kind, part = registry.find_model(name)
+    return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, {}, epochs=15, batch_size=32)
+
+
+def _fitted(name: str, task: str, train: Examples):
+    model = _model(name, task)
+    found = model.watch(train, _examples(task, 5, 100)) if model.watches else {}
+    model.fit(train, found)
+    return model
+
+
+def _error(task: str, predicted: np.ndarray, truth: np.ndarray) -> float:
+    if task == "multiclass":
+        truth = np.eye(3)[truth]
+    return float(((predicted.reshape(len(truth), -1) - truth.reshape(len(truth), -1)) ** 2).mean())
+
+
+@pytest.mark.parametrize("task", LOSS)
+@pytest.mark.parametrize("name", MODELS)
+def test_model_learns_repeats_itself_and_comes_back_from_its_files(name, task, tmp_path):
+    train, test = _examples(task, 0), _examples(task, 1, 150)
+    try:
+        model = _fitted(name, task, train)
+    except ConfigError as error:
+        pytest.skip(f"{name} says that it cannot: {error}")
+    predicted = model.predict(test)
+    assert len(predicted) == len(test) and np.isfinite(predicted).all()
+    if task != "regression":
+        assert predicted.min() >= 0 and predicted.max() <= 1 + 1e-9
+    if task == "multiclass":
+        assert np.allclose(predicted.sum(axis=1), 1, atol=1e-5)
+    constant = np.tile((np.eye(3)[train.target] if task == "multiclass" else train.target.reshape(len(train), -1)).mean(axis=0), (len(test), 1))
+    if name != "constant":
+        assert _error(task, predicted, test.target) < 0.8 * _error(task, constant, test.target)
+    model.save(tmp_path)
+    assert not [p for p in Path(tmp_path).iterdir() if p.suffix not in (".json", ".safetensors", ".txt")]
+    again = _model(name, task)
+    again.load(tmp_path)
+    assert np.array_equal(again.predict(test), predicted)
+    assert np.array_equal(_fitted(name, task, train).predict(test), predicted)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_absurd_rows_to_predict_move_nothing_that_was_fitted(name):
+    train, test = _examples("binary", 0), _examples("binary", 1, 50)
+    model = _fitted(name, "binary", train)
+    before = model.predict(test)
+    absurd = _examples("binary", 2, 50)
+    absurd.features.dense[:] = 1e30
+    absurd.features.codes[:] = 0
+    assert np.isfinite(model.predict(absurd)).all()
+    assert np.array_equal(model.predict(test), before)
