@@ -61,15 +61,33 @@ class Metric:
 
     def score(self, task, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> float:
         """The score of the rows of truth, each of which must be predicted. Raises ScoreError where it is not defined."""
-        if WEIGHT in truth:  # a row without weight must not make a class that the score then averages over
-            truth = truth[truth[WEIGHT] > 0].reset_index(drop=True)
-            if not len(truth):
-                raise ScoreError(f"{self.name} is not defined: all rows have weight 0")
-        true, predicted = task.for_metric(self.needs(task.gives), truth, predictions, post)
+        truth = self._counted(truth)
+        return self._value(*task.for_metric(self.needs(task.gives), truth, predictions, post), truth)
+
+    def given(self, task, needs: str, truth: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, Callable[[Any], float]]:
+        """What the task gives for `needs` without post-processing, and a function that scores other such predictions for the same rows.
+
+        For fitting post-processing, which scores many: rows are aligned once. Greater is better for the function.
+        """
+        truth = self._counted(truth)
+        true, _ = task.for_metric(self.needs(task.gives), truth, predictions, {})
+        sign = 1 if self.greater_is_better else -1
+        return task.for_metric(needs, truth, predictions, {})[1], lambda predicted: sign * self._value(true, predicted, truth)
+
+    def _counted(self, truth: pd.DataFrame) -> pd.DataFrame:
+        """The rows with a weight above 0: others must not make a class that the score then averages over."""
+        if WEIGHT not in truth:
+            return truth
+        truth = truth[truth[WEIGHT] > 0].reset_index(drop=True)
+        if not len(truth):
+            raise ScoreError(f"{self.name} is not defined: all rows have weight 0")
+        return truth
+
+    def _value(self, true: np.ndarray, predicted: Any, truth: pd.DataFrame) -> float:
         weights = [truth[WEIGHT].to_numpy(dtype=np.float64)] if WEIGHT in truth else []
         value = self.module.score(true, predicted, *weights, **self.options)
         if not math.isfinite(value):
-            raise ScoreError(f"{self.name} of {len(truth)} rows is {value}: it is not defined for them")
+            raise ScoreError(f"{self.name} of {len(true)} rows is {value}: it is not defined for them")
         return float(value)
 
 

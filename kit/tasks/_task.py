@@ -98,7 +98,7 @@ def in_order(classes: Sequence[str]) -> list[str]:
 
 def native(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Labels as integers where all classes are whole numbers, else as text."""
-    return np.array([int(v) for v in values]) if _whole([*classes, *set(values)]) else np.asarray(values, dtype=object)
+    return np.array([int(v) for v in values]) if _whole([*classes, *set(values)]) else np.asarray(values, dtype=str)
 
 
 def _whole(classes: Sequence[str]) -> bool:

@@ -72,11 +72,12 @@ class Binary(Task):
             return {"threshold": float(threshold)}
         if threshold == "" and metric.threshold is not None:
             return {"threshold": metric.threshold}
-        p = np.unique(predictions.aligned(truth["id"])["p"].to_numpy())
-        middles = (p[:-1] + p[1:]) / 2
+        p, quality = metric.given(self, "probability", truth, predictions)
+        steps = np.unique(p)
+        middles = (steps[:-1] + steps[1:]) / 2
         tried = np.unique([0.5, *np.quantile(middles, np.linspace(0, 1, 200))]) if len(middles) else np.array([0.5])
-        scores = np.array([metric.score(self, truth, predictions, {"threshold": float(t)}) for t in tried])
-        best = np.flatnonzero(scores == (scores.max() if metric.greater_is_better else scores.min()))
+        scores = np.array([quality((p >= t).astype(np.int64)) for t in tried])
+        best = np.flatnonzero(scores == scores.max())
         return {"threshold": float(tried[best[len(best) // 2]])}  # the middle of the best: the least fitted of them
 
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:

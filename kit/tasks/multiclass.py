@@ -149,14 +149,15 @@ def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.
 
 def _fit_factors(task: Multiclass, truth: pd.DataFrame, predictions: Predictions, metric) -> dict[str, Any]:
     """Coordinate search over one factor a class, on a fixed grid; a change is kept only if it helps by more than rounding."""
-    factors = dict.fromkeys(task.classes, 1.0)
-    sign = 1 if metric.greater_is_better else -1
-    best = sign * metric.score(task, truth, predictions, {"class_factors": factors})
+    p, quality = metric.given(task, "probability", truth, predictions)
+    answers = native(np.array(task.classes, dtype=object), task.classes)
+    factors = np.ones(len(task.classes))
+    best = quality(answers[p.argmax(axis=1)])
     for _ in range(2):
-        for name in task.classes:
-            for factor in (0.4, 0.55, 0.7, 0.85, 1.2, 1.5, 2.0, 3.0, 4.5):
-                tried = {**factors, name: factor}
-                score = sign * metric.score(task, truth, predictions, {"class_factors": tried})
-                if score > best + 1e-9:
-                    best, factors = score, tried
-    return {"class_factors": factors}
+        for n in range(len(factors)):
+            for factor in (0.5, 0.7, 1.4, 2.0, 3.0):
+                tried = np.where(np.arange(len(factors)) == n, factor, factors)
+                found = quality(answers[(p * tried).argmax(axis=1)])
+                if found > best + 1e-9:
+                    best, factors = found, tried
+    return {"class_factors": dict(zip(task.classes, factors.tolist()))}

@@ -85,16 +85,15 @@ class Multilabel(Task):
             return {}
         if isinstance(threshold, (int, float)):
             return {"threshold": float(threshold)}
-        sign = 1 if metric.greater_is_better else -1
+        p, quality = metric.given(self, "probability", truth, predictions)
         grid = np.round(np.arange(0.04, 0.9, 0.02), 2)
-        best = float(max(grid, key=lambda t: sign * metric.score(self, truth, predictions, {"threshold": float(t)})))
+        thresholds = np.full(p.shape[1], max(grid, key=lambda t: quality((p >= t).astype(np.int64))))
         if threshold != "each":
-            return {"threshold": best}
-        thresholds = [best] * len(self.classes)
+            return {"threshold": float(thresholds[0])}
         for n in range(len(thresholds)):
-            tried = [[*thresholds[:n], float(t), *thresholds[n + 1 :]] for t in grid[::2]]
-            thresholds = max([thresholds, *tried], key=lambda t: sign * metric.score(self, truth, predictions, {"thresholds": t}))
-        return {"thresholds": thresholds}
+            tried = [thresholds, *(np.where(np.arange(len(thresholds)) == n, t, thresholds) for t in grid[::2])]
+            thresholds = max(tried, key=lambda t: quality((p >= t).astype(np.int64)))
+        return {"thresholds": thresholds.tolist()}
 
     def stratify_by(self, truth: pd.DataFrame) -> tuple[np.ndarray, bool]:
         return self.encode(truth), False

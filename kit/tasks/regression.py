@@ -147,10 +147,13 @@ def _fit_cuts(task: Regression, truth: pd.DataFrame, predictions: Predictions, m
     """Cut points between neighbouring legal values, by coordinate search from their middles."""
     legal = np.array(task.legal)
     cuts = (legal[:-1] + legal[1:]) / 2
-    sign = 1 if metric.greater_is_better else -1
+    values, scored = metric.given(task, "value", truth, predictions)
+    values = np.clip(values, *post["clip"]) if "clip" in post else values
+    whole = (legal % 1 == 0).all() and metric.needs(task.gives) == "label"
 
     def quality(tried: np.ndarray) -> float:
-        return sign * metric.score(task, truth, predictions, {**post, "cuts": list(tried), "legal": task.legal})
+        rounded = legal[np.searchsorted(tried, values, side="right")]
+        return scored(rounded.astype(np.int64) if whole else rounded)
 
     best = quality(cuts)
     for share in (0.4, 0.2, 0.1, 0.05):
