@@ -68,9 +68,9 @@ def make(folder: Path, rows: int) -> None:
     pa.csv.write_csv(table.slice(held), data / "train.csv")
     pa.csv.write_csv(table.slice(0, held).drop_columns(["target"]), data / "test.csv")
     pd.DataFrame({"id": ids[:held], "target": 0.5}).to_csv(data / "sample_submission.csv", index=False)
-    np.save(folder / "x.npy", x[held:])
+    np.save(folder / "x.npy", x[held:].astype(np.float32))  # what kit hands to LightGBM
     np.save(folder / "y.npy", y[held:])
-    np.save(folder / "test.npy", x[:held])
+    np.save(folder / "test.npy", x[:held].astype(np.float32))
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float]:

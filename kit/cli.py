@@ -4,6 +4,7 @@ Results go to standard output, progress and errors to standard error. What train
 inside: `kit --help` stays quick.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="a [pr
 def main() -> None:
     """The command line's way in; the exit code is the contract's: 0 done, 1 mendable, 2 wrong usage, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before any library starts threads: those that spin long stall where cores are shared
     try:
         if app(standalone_mode=False) == 130:  # the command line library hands an interruption back as a code
             raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from kit.errors import DataError, RunError, shorten
@@ -27,29 +28,33 @@ class Predictions:
     rows: pd.DataFrame
 
     def __post_init__(self):
-        assert len(self.ids) == len(set(self.ids)), "an id is covered twice"
-        assert self.rows.columns[0] == "id" and set(self.rows["id"]) <= set(self.ids), "rows of ids that are not covered"
+        assert pd.Index(self.ids).is_unique, "an id is covered twice"
+        assert self.rows.columns[0] == "id" and _among(self.rows["id"], self.ids).all(), "rows of ids that are not covered"
 
     @staticmethod
     def of(ids: Sequence[str], columns: dict[str, np.ndarray]) -> "Predictions":
         """One row an id. Raises DataError where a number is missing or infinite: a model that says nothing must not pass for one that does."""
-        rows = pd.DataFrame({"id": pd.Series(np.asarray(ids), dtype="str"), **columns}).sort_values("id", kind="stable", ignore_index=True)
+        ids = np.asarray(ids, dtype=object)
+        rows = pd.DataFrame({"id": pd.Series(ids, dtype="str"), **columns})
+        if not pd.Index(ids).is_monotonic_increasing:
+            rows = rows.sort_values("id", kind="stable", ignore_index=True)
+            ids = rows["id"].to_numpy(dtype=object)
         for name in columns:
             if pd.api.types.is_float_dtype(rows[name]):
                 wrong = ~np.isfinite(rows[name])
                 if wrong.any():
                     raise DataError(f"{int(wrong.sum())} predictions of {name} are not finite numbers, for ids {shorten(rows.id[wrong])}")
-        return Predictions(rows["id"].to_numpy(), rows)
+        return Predictions(ids, rows)
 
     def take(self, ids: Sequence[str]) -> "Predictions":
         """Only these ids, of those that are covered."""
-        wanted = set(ids)
-        kept = np.array([i in wanted for i in self.ids], dtype=bool)
-        rows = self.rows[self.rows["id"].isin(wanted)].reset_index(drop=True)
-        return Predictions(self.ids[kept], rows)
+        rows = self.rows[_among(self.rows["id"], ids)].reset_index(drop=True)
+        return Predictions(self.ids[_among(self.ids, ids)], rows)
 
     def aligned(self, ids: Sequence[str]) -> pd.DataFrame:
         """The task's columns in the order of these ids, one row an id. Raises DataError for ids that are not covered."""
+        if _text(self.rows["id"]).equals(_text(ids)):
+            return self.rows.drop(columns="id")
         indexed = self.rows.set_index("id")
         lacking = pd.Index(ids).difference(indexed.index)
         if len(lacking):
@@ -75,6 +80,16 @@ class Predictions:
         ids = table["id"].unique().to_numpy(zero_copy_only=False)
         answered = np.any([np.asarray(column.is_valid()) for column in table.drop_columns("id").columns], axis=0)
         return Predictions(ids, table.filter(answered).to_pandas())
+
+
+def _among(ids: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """(n,) bool: which ids are among the others. In Arrow, which need not make a Python object of each."""
+    return np.asarray(pc.is_in(_text(ids), value_set=_text(others)))
+
+
+def _text(ids: Sequence[str]) -> pa.ChunkedArray:
+    array = pa.array(ids if isinstance(ids, (np.ndarray, pd.Series, pd.Index)) else list(ids), pa.large_string())
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:

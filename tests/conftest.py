@@ -3,8 +3,11 @@
 import csv
 import datetime
 import io
+import os
 import zlib
 from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line sets it, before any library starts threads
 
 import numpy as np
 import pytest

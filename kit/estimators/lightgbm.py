@@ -65,7 +65,8 @@ class Lightgbm:
     def watches(self) -> bool:
         return self.options["rounds"] == 0
 
-    def parameters(self, n: int, seed: int) -> dict[str, Any]:
+    def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
+        """LightGBM's own, for n training rows whose target has this standard deviation."""
         given, setup = self.options, self.setup
         small, middle = n < 3_000, n < 20_000
         parameters = {
@@ -94,6 +95,8 @@ class Lightgbm:
         for ours, theirs in _LOSS_OPTIONS.get(setup.loss, {}).items():
             if ours in setup.loss_options:
                 parameters[theirs] = setup.loss_options[ours]
+        if setup.loss == "huber" and not parameters.get("alpha"):
+            parameters["alpha"] = deviation  # as in the networks' Huber loss
         return parameters
 
     def _threads(self, n: int) -> int:
@@ -135,7 +138,7 @@ class Lightgbm:
         for column, other in zip(self._columns(train), self._columns(watched)):
             data = self._dataset(train, column)
             booster = lightgbm.train(
-                self.parameters(len(train), self.setup.seed),
+                self.parameters(len(train), self.setup.seed, float(column.std()) or 1.0),
                 data,
                 self.options["most_rounds"],
                 valid_sets=[self._dataset(watched, other, reference=data)],
@@ -151,7 +154,7 @@ class Lightgbm:
         for column, count in zip(columns, rounds):
             data = self._dataset(train, column)
             for model in range(self.options["models"]):
-                self.boosters.append(lightgbm.train(self.parameters(len(train), self.setup.seed + 1000 * model), data, int(count)))
+                self.boosters.append(lightgbm.train(self.parameters(len(train), self.setup.seed + 1000 * model, float(column.std()) or 1.0), data, int(count)))
         features = train.features
         self.names = [*features.dense_names, *features.code_names]
 
