@@ -221,7 +221,8 @@ def blend(
 ) -> None:
     """Blends runs by their predictions, equally or by given weights, into a run of its own."""
     from kit import runs as running
-    from kit.blend import best_of_each, blend as blending
+    from kit.blend import best_of_each
+    from kit.blend import blend as blending
 
     opened, folder = _opened(competition, [c for c in chosen or [] if "=" in c], data, sample, None)
     named = [c for c in chosen or [] if "=" not in c]
