@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kit import files, folds, runs
+from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
 from kit.errors import RunError, bullets, shorten
 from kit.pipeline import Says, score_line, weighted_truth, write_submission
@@ -93,7 +93,7 @@ def _parts(chosen: list[Run], oof: Predictions, ids) -> list[list[Predictions]]:
     """The blend's out-of-fold rows by the validated parts that all runs share; one part where their folds differ."""
     if len({r.info["folds"] for r in chosen}) > 1:
         return [[oof]]
-    split = [f for f in folds.read(chosen[0].folder / "folds.csv", ids.to_numpy(dtype=object)) if f.repeat == 0]
+    split = [f for f in folds_csv.read(chosen[0].folder / "folds.csv", ids.to_numpy(dtype=object)) if f.repeat == 0]
     parts = [oof.take(ids[f.valid]) for f in split]
     return [[p for p in parts if len(p.ids)]]
 

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from kit.config import Config
 from kit.errors import KitError, did_you_mean, shorten
-from kit.tables import locate
+from kit.reading import locate
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet")
 MOST_FILES = 100  # tables whose header is read: a folder with a file a row should not take minutes

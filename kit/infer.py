@@ -16,8 +16,9 @@ import pandas as pd
 from kit.config import Config, part
 from kit.discover import Table, fits, hint, one_line, roles, tables
 from kit.errors import DataError, KitError, did_you_mean, shorten
+from kit.reading import read
 from kit.registry import find
-from kit.tables import JOINT, MEDIA, infer_kind, read
+from kit.tables import JOINT, MEDIA, infer_kind
 
 FEW_CLASSES, LEAST_ROWS = 20, 5  # whole numbers are taken for classes up to so many, and where the rarest has so many rows
 SEPARATORS = (" ", ",", ";", "|")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit import files, folds, runs, submission
+from kit import files, folds, folds_csv, runs, submission
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, checked, locate, resolved
 from kit.config import part, read
@@ -82,7 +82,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says)
         _announce(work, scheme, split)
         run.save(competition=competition.name, task=task.state(), schema=_as_json(tables.schema), layout=adapter.layout(metric.needs(task.gives)))
-        folds.write(run.folder / "folds.csv", rows.ids, split)
+        folds_csv.write(run.folder / "folds.csv", rows.ids, split)
         wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
         final = config.train["final"] if config.train["fold"] < 0 else "folds"
         done = []
@@ -106,7 +106,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             score=score.as_dict(),
             constant=None if constant is None else constant.mean,
             post=post,
-            folds=folds.fingerprint(rows.ids, split),
+            folds=folds_csv.fingerprint(rows.ids, split),
             covered=len(oof.ids),
             rows=len(rows.ids),
             seconds=round(time.monotonic() - began, 2),

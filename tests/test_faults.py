@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import tables
+from kit import reading
 from kit.errors import KitError
 from kit.files import read_json
 
@@ -163,7 +163,7 @@ def test_separators_and_new_lines_inside_quotes_are_part_of_the_field(table):
 
 
 def test_column_that_turns_into_text_late_is_text_from_its_first_row(table, monkeypatch):
-    monkeypatch.setattr(tables, "LARGEST_BLOCK", 1 << 10)  # types are guessed from the first 1 kB
+    monkeypatch.setattr(reading, "LARGEST_BLOCK", 1 << 10)  # types are guessed from the first 1 kB
     table.column("colour", lambda c: {"red": "1", "green": "02", "blue": "3"}[c])
     table.train[40][2] = "x"
     table.write()

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from kit.errors import FoldError, RunError
-from kit.folds import ROLES, SCHEMES, Rows, cut, cuts, describe, fingerprint, read, roles, split, write
+from kit.folds import SCHEMES, Rows, cut, cuts, describe, split
+from kit.folds_csv import ROLES, fingerprint, read, roles, write
 from kit.registry import check_options
 
 

@@ -8,7 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from kit.errors import DataError
-from kit.tables import JOINT, Column, infer_kind, locate, read, typed, with_ids
+from kit.reading import locate, read
+from kit.tables import JOINT, Column, infer_kind, typed, with_ids
 
 
 @pytest.fixture

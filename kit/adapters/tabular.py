@@ -13,6 +13,7 @@ import pandas as pd
 from kit.errors import DataError, bullets, did_you_mean, shorten
 from kit.files import write_text
 from kit.predictions import Predictions
+from kit.reading import locate, read
 from kit.registry import names
 from kit.tables import (
     FEATURE_KINDS,
@@ -22,8 +23,6 @@ from kit.tables import (
     Column,
     Tables,
     infer_kind,
-    locate,
-    read,
     show_id,
     typed,
     weights,
