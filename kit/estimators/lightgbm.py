@@ -130,7 +130,7 @@ class Lightgbm:
         )
 
     def _columns(self, rows: Examples) -> list[np.ndarray]:
-        return [rows.target] if self.setup.task == "multiclass" else list(rows.target.reshape(len(rows), -1).T)
+        return [rows.target] if self.setup.task == "multiclass" else [np.ascontiguousarray(c) for c in rows.target.reshape(len(rows), -1).T]
 
     def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
         """The rounds after which the watched rows no longer gain, for each output."""
