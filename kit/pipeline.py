@@ -81,7 +81,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
         work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says)
         _announce(work, scheme, split)
-        run.save(competition=competition.name, task=task.state(), schema=_as_json(tables.schema), layout=adapter.layout(metric.needs(task.gives)))
+        run.save(competition=competition.name, folder=str(competition.folder), task=task.state(), schema=_as_json(tables.schema), exceptions=adapter.exceptions, layout=adapter.layout(metric.needs(task.gives)))
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
         wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
         final = config.train["final"] if config.train["fold"] < 0 else "folds"
@@ -140,7 +140,7 @@ def weighted_truth(tables: Tables, column: str) -> pd.DataFrame:
     known = {s.name: s for s in tables.roles.values()} | {c: tables.train[c] for c in tables.train}
     if column not in known:
         raise ConfigError(f'score.weight = "{column}" is no column of the training rows{did_you_mean(column, [str(k) for k in known])}')
-    return tables.truth.assign(**{WEIGHT: weights(known[column], "the training rows")})
+    return tables.truth.assign(**{WEIGHT: weights(known[column], "the training rows").to_numpy()})  # in the order of train, as truth is
 
 
 def _announce(work: Work, scheme: str, split: list[Fold]) -> None:
@@ -316,9 +316,10 @@ def _as_json(schema: dict[str, Column]) -> dict[str, list[str]]:
 
 def competition_of(run: Run) -> Competition:
     """The competition that a run belongs to, with the run's own config."""
-    beside = run.folder.resolve().parent.parent
-    folder = beside if (beside / "config.toml").is_file() else locate(run.info["competition"])
-    return checked(read(run.folder / "config.toml"), folder)
+    known = [run.folder.resolve().parent.parent, Path(run.info["folder"])]
+    folder = next((f for f in known if (f / "config.toml").is_file()), None) or locate(run.info["competition"])
+    config, data = read(run.folder / "config.toml"), read(folder / "config.toml").input.get("data")
+    return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
 
 
 def predict(run: Run, data: Path, says: Says) -> Path:
@@ -329,7 +330,7 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     adapter, metric, task = competition.open_adapter(data), competition.metric(), competition.task()
     task.restore(run.info["task"])
     adapter.task = task
-    if adapter.sample_file and not (data / adapter.sample_file).exists():
+    if adapter.sample_file and not any(data.glob(adapter.sample_file + "*")):
         says.progress(f"note    no {adapter.sample_file} in {data}: rows in the order of {adapter.test_file}")
         adapter.follow(*run.info["layout"])
     rows = adapter.new_rows({name: Column(*c) for name, c in run.info["schema"].items()})
@@ -346,7 +347,7 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     if not parts:
         raise RunError(f"{run.folder} holds no model\na blend has none of its own: predict with the runs that it names, then blend them")
     tested = task.average(parts)
-    name = files.fingerprint([p for p in (data / adapter.test_file, data / adapter.sample_file) if p.is_file()])
+    name = files.fingerprint(locate_file(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
     folder = run.folder / f"predict-{name}"
     tested.write(folder / "test.parquet")
     write_submission(adapter, task, metric, tested, run.info["post"], folder / "submission.csv")

@@ -31,6 +31,8 @@ from kit.tables import (
 
 
 class Tabular:
+    exceptions: list[str] = []  # what `features` takes from test rows too, in words: it is recorded in every run
+
     def __init__(
         self,
         data: Path,
