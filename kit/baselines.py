@@ -12,8 +12,8 @@ LADDER = ("constant", "kmeans", "knn", "linear", "lightgbm", "mlp")
 def climb(path_or_name: str, data: Path, says: Says, *, preset: str | None, overrides: list[str], models: list[str]) -> list[tuple[str, float]]:
     """Trains each model on the same folds and prints its score and lift. Gives (model, score) pairs in the order trained."""
     scores: list[tuple[str, float]] = []
-    for name in models:
-        competition = _with_model(path_or_name, preset, overrides, name)
+    steps = [_with_model(path_or_name, preset, overrides, name) for name in models]  # a wrong name is said before the first is trained
+    for name, competition in zip(models, steps):
         run = train(competition, data, Says(progress=says.progress))
         score, spread = run.info["score"]["mean"], run.info["score"]["standard_error"]
         sign = 1 if run.info["greater_is_better"] else -1

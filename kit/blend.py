@@ -3,17 +3,24 @@
 The runs need not share folds, model or modality: they meet by id, through one contract.
 """
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
 from kit.errors import RunError, bullets, shorten
+from kit.folds import Fold
 from kit.pipeline import Says, score_line, weighted_truth, write_submission
 from kit.predictions import Predictions
 from kit.runs import Run
 from kit.scoring import Score, score_folds
+
+MIXED = "mixed"  # instead of the folds' hash, where the runs' folds differ
 
 
 def blend(competition: Competition, data: Path, chosen: list[Run], weights: list[float], says: Says) -> Run:
@@ -37,7 +44,10 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
         run.save(competition=competition.name, task=task.state(), layout=adapter.layout(metric.needs(task.gives)))
         oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
-        score, post = score_folds(metric, task, truth, _parts(chosen, oof, tables.train.index), config.post)
+        split = _shared_folds(chosen, tables.train.index.to_numpy(dtype=object))
+        score, post = score_folds(metric, task, truth, _parts(split, oof, tables.train.index), config.post)
+        if split:
+            folds_csv.write(run.folder / "folds.csv", tables.train.index.to_numpy(dtype=object), split)
         oof.write(run.folder / "oof.parquet")
         tested.write(run.folder / "test.parquet")
         write_submission(adapter, task, metric, tested, post, run.folder / "submission.csv")
@@ -48,7 +58,7 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             score=score.as_dict(),
             constant=chosen[0].info.get("constant"),
             post=post,
-            folds=chosen[0].info["folds"] if len({r.info["folds"] for r in chosen}) == 1 else "mixed",
+            folds=chosen[0].info["folds"] if split else MIXED,
             covered=len(oof.ids),
             rows=len(tables.train),
             seconds=round(time.monotonic() - began, 2),
@@ -66,8 +76,8 @@ def _check(competition: Competition, chosen: list[Run], weights: list[float]) ->
         problems.append(f"a blend needs two finished runs or more, and there are {len(chosen)}: train another model first")
     if len(weights) != len(chosen):
         problems.append(f"{len(weights)} weights for {len(chosen)} runs: give one for each")
-    if any(w < 0 for w in weights) or sum(weights) <= 0:
-        problems.append(f"weights {shorten(weights)}: expected none below zero, and one above")
+    if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
+        problems.append(f"weights {shorten(weights)}: expected finite numbers, none below zero, and one above")
     for run in chosen:
         if run.info.get("state") != "finished":
             problems.append(f"{run.name} is not finished: give its training command again")
@@ -89,23 +99,29 @@ def _mean(task, parts: list[Predictions], weights: list[float], what: str, says:
     return task.average([p.take(list(shared)) for p in parts], weights)
 
 
-def _parts(chosen: list[Run], oof: Predictions, ids) -> list[list[Predictions]]:
-    """The blend's out-of-fold rows by the validated parts that all runs share; one part where their folds differ."""
-    if len({r.info["folds"] for r in chosen}) > 1:
-        return [[oof]]
-    split = [f for f in folds_csv.read(chosen[0].folder / "folds.csv", ids.to_numpy(dtype=object)) if f.repeat == 0]
-    parts = [oof.take(ids[f.valid]) for f in split]
-    return [[p for p in parts if len(p.ids)]]
+def _shared_folds(chosen: list[Run], ids: np.ndarray) -> list[Fold]:
+    """The folds that all runs have in common; none where they differ."""
+    if chosen[0].info["folds"] == MIXED or len({r.info["folds"] for r in chosen}) > 1:
+        return []
+    return folds_csv.read(chosen[0].folder / "folds.csv", ids)
+
+
+def _parts(split: list[Fold], oof: Predictions, ids: pd.Index) -> list[list[Predictions]]:
+    """The blend's out-of-fold rows by the parts that the first repeat validates; one part where folds differ."""
+    parts = [oof.take(ids[f.valid]) for f in split if f.repeat == 0]
+    return [[p for p in parts if len(p.ids)] or [oof]]
 
 
 def best_of_each(found: list[Run]) -> list[Run]:
-    """The best finished run of each model that covers all its rows; blends are left out."""
+    """The best finished run of each model that covers all its rows; blends, and what is not better than the constant, are left out."""
     best: dict[str, Run] = {}
     for run in found:
         model = run.name.split("-", 1)[1]
         if run.info["state"] != "finished" or model == "blend" or "score" not in run.info or run.info["covered"] < run.info["rows"]:
             continue
-        sign = 1 if run.info["greater_is_better"] else -1
+        sign, constant = 1 if run.info["greater_is_better"] else -1, run.info["constant"]
+        if constant is not None and sign * run.info["score"]["mean"] <= sign * constant:
+            continue
         if model not in best or sign * run.info["score"]["mean"] > sign * best[model].info["score"]["mean"]:
             best[model] = run
     return list(best.values())

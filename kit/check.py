@@ -11,7 +11,7 @@ from scipy import stats
 
 from kit import folds
 from kit.competition import Competition
-from kit.errors import FoldError, KitError, shorten
+from kit.errors import KitError, shorten
 from kit.pipeline import split_rows
 from kit.tables import Tables
 
@@ -29,12 +29,13 @@ def check(competition: Competition, data: Path) -> list[str]:
     try:
         rows = split_rows(tables, adapter.task, scheme)
         findings += [f"folds   {line}" for line in folds.describe(rows, folds.split(rows, scheme=scheme, **options))]
-    except (FoldError, KitError) as error:
+    except KitError as error:
         findings.append(f"folds   {error}")
-    answers = tables.truth[adapter.task.targets[0]]
-    findings += _copies(tables, answers)
-    findings += _telling_columns(tables, answers)
-    findings += _telling_ids(tables, answers)
+    _, numbers = adapter.task.stratify_by(tables.truth)
+    findings += _copies(tables, adapter.task.targets)
+    for target in adapter.task.targets:
+        findings += _telling_columns(tables, tables.truth[target], numbers)
+        findings += _telling_ids(tables, tables.truth[target])
     findings += _shift(tables)
     findings += [f"note    {note}" for note in tables.notes]
     try:
@@ -47,11 +48,11 @@ def check(competition: Competition, data: Path) -> list[str]:
     return findings
 
 
-def _copies(tables: Tables, answers: pd.Series) -> list[str]:
+def _copies(tables: Tables, targets: list[str]) -> list[str]:
     findings = []
     train = pd.util.hash_pandas_object(tables.train, index=False).to_numpy()
     test = pd.util.hash_pandas_object(tables.test, index=False).to_numpy()
-    counted = pd.Series(answers.to_numpy()).groupby(train).agg(["size", "nunique"])
+    counted = pd.util.hash_pandas_object(tables.truth[targets], index=False).groupby(train).agg(["size", "nunique"])
     copies = counted[counted["size"] > 1]
     if len(copies):
         odd = int((copies["nunique"] > 1).sum())
@@ -62,48 +63,63 @@ def _copies(tables: Tables, answers: pd.Series) -> list[str]:
     return findings
 
 
-def _telling_columns(tables: Tables, answers: pd.Series) -> list[str]:
-    findings = []
+def _telling_columns(tables: Tables, answers: pd.Series, numbers: bool) -> list[str]:
+    """numbers: the answers have an order, and are no classes"""
     kept = np.random.default_rng(0).permutation(len(answers))[:SAMPLED]
-    numeric_answers = pd.to_numeric(answers, errors="coerce")
-    ranked = numeric_answers.notna().all() and answers.nunique() > 2
-    codes = pd.factorize(answers.iloc[kept])[0]
-    constant = np.bincount(codes).max() / len(codes)
+    answers = answers.iloc[kept].reset_index(drop=True)
+    findings = []
     for name, column in tables.schema.items():
-        values = tables.train[name].iloc[kept]
-        if column.kind == "numeric" and ranked:
-            present = values.notna().to_numpy()
-            if values.nunique() > 2 and present.sum() > 20:
-                told = abs(stats.spearmanr(values[present], numeric_answers.iloc[kept][present]).statistic)
-                if told > TELLS_ALL:
-                    findings.append(f"leak    column {name!r} has a rank correlation of {told:.3f} with the target")
-        elif not ranked and column.kind in ("numeric", "category") and values.nunique() <= len(values) / 10:
-            table = pd.crosstab(pd.factorize(values, use_na_sentinel=False)[0], codes)
-            told = table.max(axis=1).sum() / len(codes)
-            if told > TELLS_ALL and told - constant > (1 - constant) / 2:
-                findings.append(f"leak    column {name!r} alone gives the answer of {told:.1%} of the training rows ({constant:.1%} without it)")
-        elif not ranked and column.kind == "numeric" and len(set(codes)) == 2:
-            present = values.notna().to_numpy()
-            ranks = stats.rankdata(values[present])
-            positive = codes[present] == 1
-            n1, n0 = positive.sum(), (~positive).sum()
-            if n1 and n0:
-                area = (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
-                if max(area, 1 - area) > TELLS_ALL:
-                    findings.append(f"leak    column {name!r} alone has an area under the curve of {max(area, 1 - area):.3f}")
+        if column.kind in ("numeric", "category"):
+            values = tables.train[name].iloc[kept].reset_index(drop=True)
+            told = _told_of_numbers(values, answers, column.kind) if numbers else _told_of_classes(values, answers, column.kind)
+            findings += [f"leak    column {name!r} {told}"] if told else []
     return findings
+
+
+def _told_of_numbers(values: pd.Series, answers: pd.Series, kind: str) -> str:
+    present = values.notna()
+    values, answers = values[present], answers[present]
+    if len(values) <= 20 or values.nunique() <= 2 or answers.nunique() <= 2:
+        return ""
+    if kind == "category":
+        if values.nunique() > len(values) / 10:
+            return ""
+        values = answers.rank().groupby(values.astype("str")).transform("mean")
+        if values.nunique() < 2:
+            return ""
+    told = abs(stats.spearmanr(values, answers).statistic)
+    return f"has a rank correlation of {told:.3f} with {answers.name!r}" if told > TELLS_ALL else ""
+
+
+def _told_of_classes(values: pd.Series, answers: pd.Series, kind: str) -> str:
+    codes, classes = pd.factorize(answers)
+    constant = np.bincount(codes).max() / len(codes)
+    if values.nunique() <= len(values) / 10:
+        table = pd.crosstab(pd.factorize(values, use_na_sentinel=False)[0], codes)
+        told = table.max(axis=1).sum() / len(codes)
+        found = told > TELLS_ALL and told - constant > (1 - constant) / 2
+        return f"alone gives {answers.name!r} of {told:.1%} of the training rows ({constant:.1%} without it)" if found else ""
+    if kind == "numeric" and len(classes) == 2:
+        present = values.notna().to_numpy()
+        ranks, positive = stats.rankdata(values[present]), codes[present] == 1
+        n1, n0 = positive.sum(), (~positive).sum()
+        if n1 and n0:
+            area = (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+            if max(area, 1 - area) > TELLS_ALL:
+                return f"alone has an area under the curve of {max(area, 1 - area):.3f} for {answers.name!r}"
+    return ""
 
 
 def _telling_ids(tables: Tables, answers: pd.Series) -> list[str]:
     """Whether ids, as numbers, go with the target: the rows were sorted before they were numbered."""
     numbers = pd.to_numeric(pd.Series(tables.train.index), errors="coerce")
-    if numbers.isna().any() or len(numbers) < 50:
+    if numbers.isna().any() or len(numbers) < 50 or answers.nunique() < 2:
         return []
     order = pd.to_numeric(answers, errors="coerce")
     order = order if order.notna().all() else pd.Series(pd.factorize(answers, sort=True)[0])
     found = stats.spearmanr(numbers, order)
     if found.pvalue < 1e-6 and abs(found.statistic) > 0.1:
-        return [f"leak    ids go with the target: rank correlation {found.statistic:.3f} over {len(numbers)} rows"]
+        return [f"leak    ids go with {answers.name!r}: rank correlation {found.statistic:.3f} over {len(numbers)} rows"]
     return []
 
 

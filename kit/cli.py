@@ -22,6 +22,8 @@ app = typer.Typer(
     help="From a competition's files to a valid, honestly scored submission.\n\nkit train competitions/titanic",
 )
 
+CLEAR = "\r\x1b[K"  # to the terminal: what stood in this line is gone
+
 CompetitionName = Annotated[str, typer.Argument(metavar="COMPETITION", help="a folder such as competitions/titanic, or a name")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="config values, such as model.name=mlp train.epochs=5")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="the data files' folder, instead of data/; never written to")]
@@ -38,9 +40,11 @@ def main() -> None:
             raise KeyboardInterrupt
     except KitError as error:
         first, *rest = str(error).split("\n")
+        print(CLEAR if sys.stderr.isatty() else "", end="", file=sys.stderr)
         print("\n".join([f"kit: {first}", *(f"     {line}" for line in rest)]), file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
+        print(CLEAR if sys.stderr.isatty() else "", end="", file=sys.stderr)
         print("kit: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
@@ -56,14 +60,12 @@ def main() -> None:
 @app.command("list")
 def list_(kind: Annotated[str, typer.Argument(metavar="[KIND]", help="competitions, templates, models, metrics, losses, tasks, encoders, adapters or folds")] = "competitions") -> None:
     """Lists what there is of a kind, with one line each."""
-    import tomllib
-
     from kit import competition, folds, registry
     from kit.errors import did_you_mean
 
     kinds = {"models": ("estimators", "zoo"), **{k: (k,) for k in registry.KINDS}}
     if kind in ("competitions", "templates"):
-        rows = [(n, tomllib.loads((p / "config.toml").read_text(encoding="utf-8")).get("title", "")) for n, p in competition.listed(kind).items()]
+        rows = [(n, competition.title(p)) for n, p in competition.listed(kind).items()]
     elif kind == "folds":
         rows = [(n, (f.__doc__ or "").split("\n")[0]) for n, f in folds.SCHEMES.items()]
     elif kind in kinds:
@@ -163,7 +165,7 @@ def predict(
 
     opened = runs.open_run(run)
     folder = pipeline.competition_of(opened).data(data, False)
-    print(pipeline.predict(opened, folder, _says()))
+    print(os.path.relpath(pipeline.predict(opened, folder, _says())))
 
 
 @app.command()
@@ -241,9 +243,10 @@ def _opened(name: str, overrides: list[str] | None, data: Path | None, sample: b
     from kit.competition import open_competition
 
     opened = open_competition(name, preset=preset, overrides=overrides or [])
-    if sample and not (opened.home / "sample").is_dir():
+    folder = opened.data(data, sample)
+    if sample and not folder.is_dir():
         _write_sample(name, preset, overrides or [])
-    return opened, opened.data(data, sample)
+    return opened, folder
 
 
 def _write_sample(name: str, preset: str | None, overrides: list[str]) -> Path:
@@ -261,22 +264,14 @@ def _says():
 
     if not sys.stderr.isatty():
         return Says(lambda line: print(line, flush=True), lambda line: print(line, file=sys.stderr, flush=True))
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
-    status = console.status("")
-    status.start()
 
     def progress(line: str) -> None:
-        if line.startswith(("note", "warning", "going on")):
-            console.print(line, markup=False)
-        else:
-            status.update(line.replace("[", "\\["))
+        stays = line.startswith(("note", "warning", "going on"))
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        print(CLEAR + (line if stays else line[: width - 1]), end="\n" if stays else "", file=sys.stderr, flush=True)
 
     def result(line: str) -> None:
-        status.stop()
+        print(CLEAR, end="", file=sys.stderr, flush=True)
         print(line, flush=True)
-        if not line.startswith("cv "):
-            status.start()
 
     return Says(result, progress)

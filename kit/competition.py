@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Competition:
 
     def data(self, replaced: Path | None, sample: bool) -> Path:
         """The folder of the data files. Raises KitError, saying how to get them, if there is none."""
+        if sample and replaced is not None:
+            raise KitError(f"--data {replaced} and --sample name two folders of data: give one of them")
         if sample:
             return self.home / "sample"
         if replaced is not None:
@@ -93,6 +96,14 @@ def listed(kind: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def title(folder: Path) -> str:
+    """What config.toml says it is; the whole config need not be right."""
+    try:
+        return str(tomllib.loads((folder / "config.toml").read_text(encoding="utf-8-sig")).get("title", ""))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return f"(config.toml is not TOML: {error})"
+
+
 def locate(path_or_name: str) -> Path:
     """The folder of a competition given as a path, or as a name: ./competitions/NAME first, then the one that ships."""
     given = Path(path_or_name)
@@ -118,6 +129,11 @@ def checked(config: Config, folder: Path) -> Competition:
     name = folder.resolve().name
     home = Path("competitions") / name
     problems = [f"{section}.{key} is missing" for section, key in (("output", "target"), ("output", "task"), ("score", "metric"), ("model", "name")) if not getattr(config, section).get(key)]
+    named = {f"{section}.{key}": getattr(config, section).get(key, "") for section, key in (("input", "adapter"), ("output", "task"), ("model", "name"))}
+    wrong = [f"{where} must be text, not {value!r}" for where, value in named.items() if not isinstance(value, str)]
+    wrong += [f"encoders.{kind} must be a table, not {given!r}" for kind, given in config.encoders.items() if not isinstance(given, dict)]
+    if wrong:  # what is no name cannot be looked up
+        raise ConfigError(bullets([*problems, *wrong]) + f"\nin {folder / 'config.toml'} and what was laid over it")
     adapter = _looked_up(problems, "input.adapter", lambda: _adapter_class(config, folder))
     if adapter is not None:
         problems += check_options(adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")}, "input")
@@ -150,7 +166,8 @@ def checked(config: Config, folder: Path) -> Competition:
         except KitError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError(bullets(problems) + f"\nin {folder / 'config.toml'} and what was laid over it")
+        said = [p for p in problems if p.removesuffix(": it has no default") not in problems or not p.endswith(": it has no default")]
+        raise ConfigError(bullets(said) + f"\nin {folder / 'config.toml'} and what was laid over it")
     return Competition(name, folder, home, config, adapter)
 
 
@@ -187,8 +204,8 @@ def _checked_part(problems: list[str], where: str, value: Any, look: Any) -> Any
 def _model_problems(config: Config, folder: Path) -> list[str]:
     problems: list[str] = []
     name = config.model.get("name")
-    if not isinstance(name, str) or not name:
-        return [] if name is None else ["model.name must be text"]
+    if not name:
+        return []
     found = _looked_up(problems, "model.name", lambda: find_model(name, folder))
     if found is None:
         return problems

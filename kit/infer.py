@@ -19,6 +19,7 @@ from kit.errors import DataError, KitError, did_you_mean, shorten
 from kit.reading import read
 from kit.registry import find
 from kit.tables import JOINT, MEDIA, infer_kind
+from kit.tasks.binary import POSITIVE
 
 FEW_CLASSES, LEAST_ROWS = 20, 5  # whole numbers are taken for classes up to so many, and where the rarest has so many rows
 SEPARATORS = (" ", ",", ";", "|")
@@ -271,7 +272,19 @@ def _target(
     task, reason, guess, options = _task(found, given, targets, wide, separator, fractional)
     found.output = {"target": targets[0] if len(targets) == 1 else targets, "task": task, **options}
     found.findings.append(Finding("task", task, reason, "output.task", guess))
+    if task == "binary" and "positive" not in found.output:
+        _positive(found, targets[0])
     _metric(found, given, task, wide or fractional, sample, fractional, asked)
+
+
+def _positive(found: Inferred, target: str) -> None:
+    """Names the class that probabilities are of, where 1, yes or true does not say it: the rarer one, as most competitions ask."""
+    counts = spelled(found.train[target]).value_counts()
+    if not any(str(c).lower() in POSITIVE for c in counts.index):
+        rarer = str(counts.index[-1])
+        found.output["positive"] = rarer
+        why = f"the rarer class ({counts.iloc[-1]} of {counts.sum()} rows); output.positive=... changes it"
+        found.findings.append(Finding("positive", one_line(rarer), why, "output.positive", True))
 
 
 def _column_of_classes(train: pd.DataFrame, only_train: list[str], answers: list[str]) -> tuple[str, str]:
@@ -339,6 +352,15 @@ def _task(
     return "regression", said, whole and levels <= 5 * FEW_CLASSES, options
 
 
+def _skewed(found: Inferred) -> str:
+    """A hint at errors of logs, which competitions over prices and amounts often measure."""
+    values = found.train[found.targets].to_numpy(dtype=np.float64) if len(found.targets) == 1 and found.output["task"] == "regression" else np.zeros(1)
+    values = values[np.isfinite(values)]
+    if values.min(initial=1.0) <= 0 or pd.Series(values).skew() < 1:
+        return ""
+    return "; all above 0 with a long tail, so errors of logs may be meant: rmse_of_logs, rmsle"
+
+
 def _possible(given: Config) -> Callable[[str], bool]:
     """Whether a task gives what the metric needs."""
     if not given.score.get("metric"):
@@ -375,7 +397,7 @@ def _metric(
         raise KitError(f'no metric is known for task "{task}"\ngive one: score.metric=NAME')
     found.score["metric"] = METRICS[task][probabilities]
     if task == "regression" or sample is None:
-        why = f"usual for {task}"
+        why = f"usual for {task}" + _skewed(found)
     elif fractional:
         why = f"{sample.name} holds fractions such as {asked[asked % 1 != 0].iloc[0]:.6g}, so probabilities are asked for"
     else:

@@ -23,6 +23,7 @@ from kit.estimators import Setup
 from kit.estimators.constant import Constant
 from kit.folds import Fold, Rows
 from kit.predictions import Predictions
+from kit.reading import locate as packed
 from kit.registry import find
 from kit.runs import Run
 from kit.scoring import WEIGHT, Metric, Score, pooled, score_folds
@@ -316,7 +317,8 @@ def _as_json(schema: dict[str, Column]) -> dict[str, list[str]]:
 
 def competition_of(run: Run) -> Competition:
     """The competition that a run belongs to, with the run's own config."""
-    known = [run.folder.resolve().parent.parent, Path(run.info["folder"])]
+    beside = run.folder.resolve().parent.parent
+    known = (beside, Path(run.info.get("folder", beside)))
     folder = next((f for f in known if (f / "config.toml").is_file()), None) or locate(run.info["competition"])
     config, data = read(run.folder / "config.toml"), read(folder / "config.toml").input.get("data")
     return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
@@ -330,7 +332,7 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     adapter, metric, task = competition.open_adapter(data), competition.metric(), competition.task()
     task.restore(run.info["task"])
     adapter.task = task
-    if adapter.sample_file and not any(data.glob(adapter.sample_file + "*")):
+    if adapter.sample_file and not _is_there(data / adapter.sample_file):
         says.progress(f"note    no {adapter.sample_file} in {data}: rows in the order of {adapter.test_file}")
         adapter.follow(*run.info["layout"])
     rows = adapter.new_rows({name: Column(*c) for name, c in run.info["schema"].items()})
@@ -347,13 +349,21 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     if not parts:
         raise RunError(f"{run.folder} holds no model\na blend has none of its own: predict with the runs that it names, then blend them")
     tested = task.average(parts)
-    name = files.fingerprint(locate_file(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
+    name = files.fingerprint(packed(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
     folder = run.folder / f"predict-{name}"
     tested.write(folder / "test.parquet")
     write_submission(adapter, task, metric, tested, run.info["post"], folder / "submission.csv")
     says.result(f"data    {len(rows)} test rows")
     says.result(f"model   {len(parts)} of {run.name}")
     return folder / "submission.csv"
+
+
+def _is_there(path: Path) -> bool:
+    """As it is, or packed as Kaggle packs it."""
+    try:
+        return packed(path).is_file()
+    except DataError:
+        return False
 
 
 def grade(competition: Competition, submitted: Path, answers: Path, data: Path | None) -> float:
@@ -367,7 +377,7 @@ def grade(competition: Competition, submitted: Path, answers: Path, data: Path |
     metric = competition.metric()
     adapter = competition.open_adapter(data if data is not None else answers.parent)
     needs = metric.needs(adapter.task.gives)
-    truth = adapter.answers(answers)
+    truth = adapter.answers(answers, competition.config.score.get("weight", ""))
     adapter.task.learn(adapter.truth(adapter.read_train(), adapter.train_file) if data is not None else truth)
     predictions = adapter.read_submission(submitted, needs)
     lacking = sorted(set(truth["id"]) - set(predictions.ids))

@@ -56,7 +56,8 @@ def read(path: Path, *, text: Iterable[str] | None = (), separator: str = "", en
     header, separator = _header(head, separator, path)
     if isinstance(source, bytes) and len(source) < 1 << 20 and len(source.splitlines()) == 1:
         source += b"\n"  # a header alone must end its line to be read
-    table = _parse(source, header, separator, set(header) if text is None else set(text) & set(header), path)
+    point = _decimal_point(head, separator)
+    table = _parse(source, header, separator, point, set(header) if text is None else set(text) & set(header), path)
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return _with_plain_dates(frame)
 
@@ -156,7 +157,14 @@ def _unquoted(text: str) -> str:
     return re.sub(r'"[^"]*"', "", text)
 
 
-def _parse(source: Path | bytes, header: list[str], separator: str, text: set[str], path: Path) -> pa.Table:
+def _decimal_point(head: bytes, separator: str) -> str:
+    """A comma where numbers are written 1,5 and none 1.5, as spreadsheets of many countries do between semicolons or tabs."""
+    fields = [] if separator == "," else re.split(rf"[{re.escape(separator)}\r\n]", head.decode("utf-8", errors="replace"))
+    commas, points = (sum(bool(re.fullmatch(rf'"?-?\d+{mark}\d+"?', f)) for f in fields) for mark in (",", r"\."))
+    return "," if commas and not points else "."
+
+
+def _parse(source: Path | bytes, header: list[str], separator: str, point: str, text: set[str], path: Path) -> pa.Table:
     types: dict[str, pa.DataType] = {name: pa.string() for name in text}
     ragged: list[str] = []
 
@@ -173,7 +181,7 @@ def _parse(source: Path | bytes, header: list[str], separator: str, text: set[st
                 pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source)),
                 read_options=pyarrow.csv.ReadOptions(block_size=block, use_threads=size > 1 << 24),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note_ragged),
-                convert_options=pyarrow.csv.ConvertOptions(column_types=types, true_values=["True", "true", "TRUE"], false_values=["False", "false", "FALSE"]),
+                convert_options=pyarrow.csv.ConvertOptions(column_types=types, decimal_point=point, true_values=["True", "true", "TRUE"], false_values=["False", "false", "FALSE"]),
             )
         except pa.ArrowInvalid as error:
             column = re.search(r"In CSV column #(\d+)", str(error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from kit.errors import DataError, bullets, shorten
+from kit.errors import DataError, bullets, did_you_mean, shorten
 
 FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio")
 ROLE_KINDS = ("id", "group", "time", "weight", "target", "drop")
@@ -140,7 +140,7 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
     problems, columns = [], {}
     for name, column in schema.items():
         if name not in frame:
-            problems.append(f"{source} lacks column {name!r}, which the training rows have")
+            problems.append(f"{source} lacks column {name!r}, which the training rows have{did_you_mean(name, set(frame.columns) - set(schema))}")
             continue
         values = frame.pop(name)
         if column.kind == "numeric":

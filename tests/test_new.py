@@ -503,3 +503,17 @@ def test_missing_folders_are_named():
         made(Path("nowhere"))
     with pytest.raises(KitError, match=r'no template "tabula" .did you mean "tabular"'):
         new.make("x", None, "tabula", [], Says())
+
+
+def test_positive_class_of_words_is_the_rarer_and_a_guess(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "files"
+    data.mkdir()
+    rows = [f"r{n},{n % 7},{'bad' if n % 4 == 0 else 'good'}" for n in range(40)]
+    (data / "train.csv").write_text("id,size,loan\n" + "\n".join(rows) + "\n")
+    (data / "test.csv").write_text("id,size\n" + "\n".join(f"t{n},{n % 7}" for n in range(12)) + "\n")
+    (data / "sample_submission.csv").write_text("id,loan\n" + "\n".join(f"t{n},0.5" for n in range(12)) + "\n")
+    lines = []
+    make("loans", data, None, [], Says(progress=lines.append))
+    assert any(line == "positive bad (guess): the rarer class (10 of 40 rows); output.positive=... changes it" for line in lines)
+    assert read(Path("competitions/loans/config.toml")).output["positive"] == "bad"

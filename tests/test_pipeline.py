@@ -3,6 +3,7 @@
 import math
 import random
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -76,7 +77,7 @@ def complaint(call, *given) -> str:
     [
         ["model.rounds=5"],
         ["model.rounds=0", "model.most_rounds=30", "model.patience=3"],  # early stopping watches rows of the training part alone
-        ["model.name=linear", "train.threads=1"],
+        ["model.name=linear", "model.penalty=1.0", "train.threads=1"],
         ["model.name=knn", "train.threads=1"],
         ["model.name=kmeans", "train.threads=1"],
         ["model.name=constant", "train.threads=1"],
@@ -223,7 +224,12 @@ def test_run_json_says_what_the_contract_says(table):
 
 @pytest.mark.parametrize(
     "overrides",
-    [(), (*NUMBER, "score.metric=rmsle", "train.loss.name=huber"), (*FORWARD, "score.folds.gap=3"), ("model.name=linear", "train.fold=1")],
+    [
+        (),
+        (*NUMBER, "score.metric=rmsle", "train.loss.name=huber"),
+        (*FORWARD, "score.folds.gap=3"),
+        ("model.name=linear", "model.penalty=1.0", "train.fold=1"),
+    ],
     ids=lambda words: words[-1] if words else "as it is",
 )
 def test_training_from_the_run_s_own_config_is_the_same_command(table, overrides):
@@ -321,11 +327,18 @@ def test_new_file_without_a_column_is_named(table):
 
 
 def test_new_rows_for_a_run_of_a_competition_opened_by_its_path_are_predicted(table):
-    table.folder.rename("elsewhere")
-    competition = open_competition("elsewhere")
+    shutil.copytree(table.folder, "other/place/mine")
+    competition = open_competition("other/place/mine")
     run = pipeline.train(competition, competition.folder / "data", Says())
-    assert str(run.folder) == "competitions/elsewhere/runs/1-lightgbm"
+    assert str(run.folder) == "competitions/mine/runs/1-lightgbm"
     assert pipeline.predict(runs.open_run(run.folder), competition.folder / "data", Says()).is_file()
+
+
+def test_predict_reads_the_folder_that_the_config_names(table):
+    table.data.rename("files")
+    table.config((table.folder / "config.toml").read_text().replace("[input]", '[input]\ndata = "files"'))
+    run = runs.open_run(table.trained())
+    assert pipeline.competition_of(run).data(None, False) == Path("files")
 
 
 def test_unfinished_run_predicts_nothing(table):
@@ -370,7 +383,7 @@ def test_column_of_weights_that_is_not_there_is_named(table):
 
 
 def test_metric_without_weights_refuses_them(table):
-    assert "score.weight: metric \"quadratic_weighted_kappa\" takes no row weights" in table.complaint(
+    assert 'score.weight: metric "quadratic_weighted_kappa" takes no row weights' in table.complaint(
         "score.weight=size", "score.metric=quadratic_weighted_kappa", "output.task=regression", "score.folds.scheme=kfold"
     )
 

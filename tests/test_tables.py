@@ -229,3 +229,20 @@ def test_all_that_is_wrong_with_columns_is_said_at_once():
 def test_a_date_is_no_number_of_nanoseconds():
     with pytest.raises(DataError, match="column 'n' holds 2020-01-01"):
         typed(pd.DataFrame({"n": pd.to_datetime(["2020-01-01"])}), {"n": Column("numeric")}, "test.csv")
+
+
+def test_decimal_commas_between_semicolons_are_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("id;size;word\n1;1,5;a\n2;-20,25;b\n3;;c\n")
+    frame = read(tmp_path / "a.csv", text=["id"])
+    assert frame["size"].tolist()[:2] == [1.5, -20.25] and frame["word"].tolist() == ["a", "b", "c"]
+
+
+def test_a_comma_within_words_between_semicolons_changes_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("id;size;word\n1;1.5;7,8\n2;2.5;b\n")
+    frame = read(tmp_path / "a.csv", text=["id"])
+    assert frame["size"].tolist() == [1.5, 2.5] and frame["word"].tolist() == ["7,8", "b"]
+
+
+def test_column_renamed_in_test_is_named_with_the_one_it_may_be():
+    with pytest.raises(DataError, match=r"""test.csv lacks column 'Income', which the training rows have \(did you mean "income"\?\)"""):
+        typed(pd.DataFrame({"income": [1.0]}), {"Income": Column("numeric")}, "test.csv")

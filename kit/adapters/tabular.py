@@ -15,6 +15,7 @@ from kit.files import write_text
 from kit.predictions import Predictions
 from kit.reading import locate, read
 from kit.registry import names
+from kit.scoring import WEIGHT
 from kit.tables import (
     FEATURE_KINDS,
     JOINT,
@@ -249,15 +250,22 @@ class Tabular:
         """`id` and the targets of raw rows (index id)."""
         return pd.DataFrame({"id": raw.index.to_numpy(), **{n: v.to_numpy() for n, v in self.task.read_target(raw, source).items()}})
 
-    def answers(self, path: Path) -> pd.DataFrame:
-        """Truth from an answers file: the id, then the targets by name, or the one column that there is."""
+    def answers(self, path: Path, weight: str = "") -> pd.DataFrame:
+        """Truth from an answers file: the id, then the targets by name, or the one column that there is.
+
+        weight  the column of the weights that the metric gives the rows; "" is none
+        """
         frame = self._read_text(Path(path))
         if len(self.task.targets) == 1 and self.task.targets[0] not in frame and frame.shape[1] == 1:
             frame.columns = self.task.targets
         lacking = [c for c in self.task.targets if c not in frame]
         if lacking:
             raise DataError(f"{path} has no column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
-        return self.truth(frame.sort_index(), str(path))
+        frame = frame.sort_index()
+        truth = self.truth(frame, str(path))
+        if weight and weight not in frame:
+            raise DataError(f'{path} has no column "{weight}", which score.weight names: add it, since the metric weighs rows by it')
+        return truth.assign(**{WEIGHT: weights(frame[weight], str(path)).to_numpy()}) if weight else truth
 
     def follow(self, id_columns: list[str], columns: list[str]) -> None:
         """Submissions in this layout and in the order of the test file, where there is no sample."""

@@ -10,7 +10,7 @@ from kit.errors import DataError, shorten
 from kit.predictions import Predictions
 from kit.tasks._task import Task, as_list, check_one_target, codes, in_order, labels
 
-_POSITIVE = ("1", "true", "yes", "y", "positive", "t")
+POSITIVE = ("1", "true", "yes", "y", "positive", "t")
 
 
 class Binary(Task):
@@ -32,7 +32,7 @@ class Binary(Task):
         classes = in_order(truth[self.targets[0]].unique())
         if len(classes) != 2:
             raise DataError(f'{self.targets[0]} has {len(classes)} classes in the training rows, and task "binary" needs two: {shorten(classes)}')
-        likely = [c for c in classes if c.lower() in _POSITIVE]
+        likely = [c for c in classes if c.lower() in POSITIVE]
         positive = self.positive or (likely[0] if likely else classes[1])
         if positive not in classes:
             raise DataError(f'output.positive = "{positive}" is no class of {self.targets[0]}: {shorten(classes)}')

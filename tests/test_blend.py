@@ -1,0 +1,174 @@
+"""Runs become one by their ids, whatever their folds; what cannot be blended is refused with the reason."""
+
+import pytest
+
+from kit import blend as blending
+from kit import runs
+from kit.blend import best_of_each
+from kit.competition import open_competition
+from kit.errors import RunError
+from kit.files import read_json
+from kit.pipeline import Says, grade
+from kit.predictions import Predictions
+from kit.runs import Run
+
+LINEAR = ("model.name=linear", "model.penalty=1.0", "train.threads=1")  # a penalty that is given need not be searched for
+
+
+def trained(table, *overrides) -> Run:
+    return runs.open_run(table.trained(*overrides))
+
+
+def blended(table, chosen, weights=(), *overrides) -> Run:
+    return blending.blend(open_competition("toy", overrides=list(overrides)), table.data, chosen, list(weights), Says())
+
+
+def complaint(*given) -> str:
+    with pytest.raises(RunError) as error:
+        blended(*given)
+    return str(error.value)
+
+
+def answers(run, name="test.parquet"):
+    return Predictions.read(run.folder / name).rows.set_index("id")["p"]
+
+
+@pytest.mark.parametrize(("weights", "shares"), [([], (0.5, 0.5)), ([3, 1], (0.75, 0.25)), ([1, 0], (1, 0))])
+@pytest.mark.parametrize("name", ["oof.parquet", "test.parquet"])
+def test_predictions_are_the_weighted_mean_by_id(table, weights, shares, name):
+    one, other = trained(table), trained(table, *LINEAR)
+    run = blended(table, [one, other], weights)
+    expected = shares[0] * answers(one, name) + shares[1] * answers(other, name)
+    assert answers(run, name).to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_submission_holds_the_mean(table):
+    run = blended(table, [trained(table), trained(table, *LINEAR)])
+    rows = [line.split(",") for line in (run.folder / "submission.csv").read_text().splitlines()[1:]]
+    assert {id: float(p) for id, p in rows} == answers(run).to_dict()
+
+
+def test_blend_is_scored_out_of_fold_by_the_folds_of_its_runs(table):
+    one, other = trained(table), trained(table, *LINEAR)
+    run = blended(table, [one, other])
+    assert run.info["folds"] == one.info["folds"] == other.info["folds"]
+    assert (run.folder / "folds.csv").read_bytes() == (one.folder / "folds.csv").read_bytes()
+    assert len(run.info["score"]["folds"]) == 2 and run.info["covered"] == 60
+    assert run.info["constant"] == one.info["constant"]
+
+
+def test_score_is_that_of_the_mean_graded_as_a_submission(table):
+    run = blended(table, [trained(table), trained(table, *LINEAR)])
+    (table.folder / "oof.csv").write_text("id,sold\n" + "".join(f"{id},{p!r}\n" for id, p in answers(run, "oof.parquet").items()))
+    (table.folder / "truth.csv").write_text("id,sold\n" + "".join(f"{row[0]},{row[-1]}\n" for row in table.train[1:]))
+    found = grade(open_competition("toy"), table.folder / "oof.csv", table.folder / "truth.csv", table.data)
+    assert found == pytest.approx(run.info["score"]["pooled"])
+
+
+def test_runs_with_other_folds_meet_by_id_and_are_one_part(table):
+    one, other = trained(table), trained(table, "score.folds.count=3", *LINEAR)
+    run = blended(table, [one, other])
+    assert run.info["folds"] == "mixed" and run.info["covered"] == 60
+    assert run.info["score"]["interval"] is None and len(run.info["score"]["folds"]) == 1
+    assert not (run.folder / "folds.csv").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_blends_are_blended_like_any_run(table, count):
+    one, other = trained(table), trained(table, f"score.folds.count={count}", *LINEAR)
+    first, second = blended(table, [one, other]), blended(table, [one, other], [2, 1])
+    run = blended(table, [first, second])
+    assert run.info["state"] == "finished" and run.info["folds"] == first.info["folds"]
+
+
+def test_rows_that_one_run_does_not_cover_are_left_out_and_that_is_said(table):
+    whole, alone = trained(table), trained(table, "train.fold=0", *LINEAR)
+    said = []
+    run = blending.blend(open_competition("toy"), table.data, [whole, alone], [], Says(progress=said.append))
+    assert said == ["note    30 out-of-fold rows that not every run covers are left out of the score"]
+    assert (run.info["covered"], run.info["rows"]) == (30, 60)
+    assert set(answers(run, "oof.parquet").index) == set(answers(alone, "oof.parquet").index)
+
+
+def test_runs_without_a_common_out_of_fold_row_are_refused(table):
+    parts = [trained(table, f"train.fold={k}") for k in (0, 1)]
+    assert complaint(table, parts) == "the runs share no out-of-fold row\ndo they come from the same data?"
+
+
+def test_runs_of_other_test_files_are_refused(table):
+    one = trained(table)
+    table.test, table.sample = table.test[:-2], table.sample[:-2]
+    table.write()
+    assert complaint(table, [one, trained(table)]) == (
+        "the runs predict different test rows: 2 are not in all of them\ntrain them on the same test file"
+    )
+
+
+def test_all_that_is_wrong_with_the_choice_is_said_at_once(table):
+    one, other = trained(table), trained(table)
+    one.save(state="interrupted")
+    other.save(competition="titanic")
+    assert complaint(table, [one, other], [1, 2, -3]) == (
+        "3 weights for 2 runs: give one for each\n"
+        "weights 1, 2, -3: expected finite numbers, none below zero, and one above\n"
+        "1-lightgbm is not finished: give its training command again\n"
+        "2-lightgbm is a run of titanic, not of toy"
+    )
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [1, float("nan")], [1, float("inf")]])
+def test_weights_that_weigh_nothing_are_refused(table, weights):
+    assert complaint(table, [trained(table), trained(table)], weights).startswith("weights ")
+    assert len(list((table.folder / "runs").iterdir())) == 2
+
+
+def test_one_run_is_no_blend(table):
+    assert complaint(table, [trained(table)]) == "a blend needs two finished runs or more, and there are 1: train another model first"
+
+
+def test_blend_is_named_in_its_config(table):
+    run = blended(table, [trained(table), trained(table, *LINEAR)], [2, 1])
+    assert run.name == "3-blend"
+    assert 'runs = [\n    "1-lightgbm",\n    "2-linear",\n]' in (run.folder / "config.toml").read_text()
+
+
+# the default choice
+
+
+def made(number, model, score, *, state="finished", constant=0.5, covered=60, greater=True) -> Run:
+    return Run(
+        runs.Path(f"runs/{number}-{model}"),
+        {"state": state, "score": {"mean": score}, "constant": constant, "covered": covered, "rows": 60, "greater_is_better": greater},
+    )
+
+
+def chosen(*found) -> list[str]:
+    return [run.name for run in best_of_each(list(found))]
+
+
+def test_best_run_of_each_model_is_chosen():
+    assert chosen(made(1, "lightgbm", 0.7), made(2, "lightgbm", 0.8), made(3, "mlp", 0.6)) == ["2-lightgbm", "3-mlp"]
+    assert chosen(made(1, "knn", 0.3, greater=False), made(2, "knn", 0.2, greater=False)) == ["2-knn"]
+
+
+def test_blends_unfinished_and_partial_runs_are_left_out():
+    assert chosen(made(1, "blend", 0.9), made(2, "mlp", 0.9, state="failed"), made(3, "knn", 0.9, covered=30), made(4, "linear", 0.6)) == [
+        "4-linear"
+    ]
+
+
+def test_what_is_not_better_than_the_constant_is_left_out():
+    assert chosen(made(1, "constant", 0.5), made(2, "knn", 0.4), made(3, "linear", 0.6)) == ["3-linear"]
+    assert chosen(made(1, "constant", 0.5, greater=False), made(2, "knn", 0.4, greater=False)) == ["2-knn"]
+
+
+def test_where_no_constant_has_a_score_all_models_are_chosen():
+    assert chosen(made(1, "knn", 0.4, constant=None)) == ["1-knn"]
+
+
+def test_default_choice_of_real_runs_leaves_the_constant_out(table):
+    for overrides in ((), LINEAR, ("model.name=constant",)):
+        trained(table, *overrides)
+    found = runs.listed(table.folder / "runs")
+    assert [r.name for r in best_of_each(found)] == ["1-lightgbm", "2-linear"]
+    assert read_json(found[2].folder / "run.json")["score"]["mean"] == pytest.approx(found[2].info["constant"])

@@ -1,0 +1,194 @@
+"""Each finding has a planted case, and clean data raise no alarm."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.check import check
+from kit.competition import open_competition
+from kit.errors import DataError
+
+N, M = 200, 100  # training and test rows
+COLOURS = ["red", "green", "blue"]
+
+
+class Shop:
+    """The toy competition with more rows, as frames that a test damages."""
+
+    def __init__(self, table):
+        self.table = table
+        random = np.random.default_rng(0)
+        self.train = pd.DataFrame(
+            {"id": [f"{n:04d}" for n in range(N)], "size": random.normal(size=N), "colour": random.choice(COLOURS, N)}
+        )
+        self.test = pd.DataFrame(
+            {"id": [f"{n:04d}" for n in range(N, N + M)], "size": random.normal(size=M), "colour": random.choice(COLOURS, M)}
+        )
+        self.train["sold"] = (self.train["size"] + random.normal(size=N) > 0).astype(int)
+        self.sample = self.test[["id"]].assign(sold=0.5)
+
+    def found(self, *overrides) -> list[str]:
+        for name, frame in (("train.csv", self.train), ("test.csv", self.test), ("sample_submission.csv", self.sample)):
+            self.table.put(name, frame.to_csv(index=False))
+        return check(open_competition("toy", overrides=list(overrides)), self.table.data)
+
+
+NUMBER = ("output.task=regression", "score.metric=rmse", "score.folds.scheme=kfold")
+
+
+@pytest.fixture
+def shop(table) -> Shop:
+    return Shop(table)
+
+
+def test_clean_classes_raise_no_alarm(shop):
+    assert shop.found() == []
+
+
+def test_clean_numbers_raise_no_alarm(shop):
+    shop.train["sold"] = shop.train["size"] + np.random.default_rng(1).normal(size=N)
+    assert shop.found(*NUMBER) == []
+
+
+def test_clean_dates_raise_no_alarm(shop):
+    for frame in (shop.train, shop.test):
+        frame["listed"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(
+            np.random.default_rng(len(frame)).integers(0, 300, len(frame)), unit="D"
+        )
+    assert shop.found() == []
+
+
+def test_copies_among_training_rows_are_counted_and_conflicting_answers_too(shop):
+    shop.train.loc[1, ["size", "colour", "sold"]] = shop.train.loc[0, ["size", "colour", "sold"]]
+    shop.train.loc[[2, 3, 4], ["size", "colour"]] = [1.0, "red"]
+    shop.train.loc[[2, 3, 4], "sold"] = [0, 1, 1]
+    assert shop.found() == ["copies  5 training rows have the same columns as another; in 1 of 2 sets the answers differ"]
+
+
+def test_copies_that_differ_in_a_second_target_conflict(shop):
+    shop.train["price"] = np.random.default_rng(1).normal(size=N)
+    shop.train.loc[1, ["size", "colour", "sold"]] = shop.train.loc[0, ["size", "colour", "sold"]]
+    shop.sample["price"] = 0.0
+    assert shop.found(*NUMBER, 'output.target=["sold","price"]') == [
+        "copies  2 training rows have the same columns as another; in 1 of 1 sets the answers differ"
+    ]
+
+
+def test_test_rows_that_are_training_rows_are_counted(shop):
+    shop.test.loc[:6, ["size", "colour"]] = shop.train.loc[:6, ["size", "colour"]]
+    assert shop.found() == ["copies  7 of 100 test rows have the same columns as a training row"]
+
+
+def with_column(shop, train, test):
+    shop.train["told"], shop.test["told"] = train, test
+
+
+def test_category_that_gives_the_class_is_named(shop):
+    with_column(shop, shop.train["sold"].map({0: "no", 1: "yes"}), ["no", "yes"] * 50)
+    share = shop.train["sold"].value_counts().max() / N
+    assert shop.found() == [f"leak    column 'told' alone gives 'sold' of 100.0% of the training rows ({share:.1%} without it)"]
+
+
+def test_number_that_gives_the_class_is_named(shop):
+    random = np.random.default_rng(1)
+    with_column(shop, shop.train["sold"] + random.uniform(0, 0.9, N), random.uniform(0, 1.9, M))
+    assert shop.found() == ["leak    column 'told' alone has an area under the curve of 1.000 for 'sold'"]
+
+
+def test_number_that_gives_the_number_is_named(shop):
+    random = np.random.default_rng(1)
+    shop.train["sold"] = random.normal(size=N)
+    with_column(shop, np.exp(shop.train["sold"]), np.exp(random.normal(size=M)))
+    assert shop.found(*NUMBER) == ["leak    column 'told' has a rank correlation of 1.000 with 'sold'"]
+
+
+def test_category_that_gives_the_number_is_named(shop):
+    random = np.random.default_rng(1)
+    kinds = random.choice(["a", "b", "c", "d"], N)
+    shop.train["sold"] = pd.Series(kinds).map({"a": 10, "b": 20, "c": 30, "d": 40})
+    with_column(shop, kinds, random.choice(["a", "b", "c", "d"], M))
+    assert shop.found(*NUMBER) == ["leak    column 'told' has a rank correlation of 1.000 with 'sold'"]
+
+
+def test_category_that_gives_a_class_that_is_a_number_is_named(shop):
+    random = np.random.default_rng(1)
+    shop.train["sold"] = random.integers(1, 4, N)
+    with_column(shop, shop.train["sold"].map({1: "u", 2: "v", 3: "w"}), random.choice(["u", "v", "w"], M))
+    assert [line.split(" of ")[0] for line in shop.found("output.task=multiclass")] == ["leak    column 'told' alone gives 'sold'"]
+
+
+def test_column_that_gives_the_second_target_is_named(shop):
+    random = np.random.default_rng(1)
+    shop.train["price"] = random.normal(size=N)
+    shop.sample["price"] = 0.0
+    with_column(shop, shop.train["price"] * 2, random.normal(size=M))
+    assert "leak    column 'told' has a rank correlation of 1.000 with 'price'" in shop.found(*NUMBER, 'output.target=["sold","price"]')
+
+
+def test_ids_that_go_with_the_target_are_named(shop):
+    shop.train["sold"] = np.sort(shop.train["sold"])
+    found = shop.found()
+    assert (
+        len(found) == 1 and found[0].startswith("leak    ids go with 'sold': rank correlation 0.8") and found[0].endswith(" over 200 rows")
+    )
+
+
+def test_numbers_that_shift_are_named(shop):
+    shop.test["size"] += 3
+    found = shop.found()
+    assert len(found) == 1 and found[0].startswith("shift   column 'size' differs between train and test: Kolmogorov-Smirnov distance 0.")
+
+
+def test_dates_that_shift_are_named(shop):
+    random = np.random.default_rng(1)
+    shop.train["listed"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 300, N), unit="D")
+    shop.test["listed"] = pd.Timestamp("2021-01-01") + pd.to_timedelta(random.integers(0, 300, M), unit="D")
+    assert shop.found() == ["shift   column 'listed' differs between train and test: Kolmogorov-Smirnov distance 1.00"]
+
+
+def test_values_that_go_missing_are_named(shop):
+    shop.test.loc[:49, "size"] = np.nan
+    assert shop.found() == ["shift   column 'size' is missing in 0% of the training and 50% of the test rows"]
+
+
+def test_categories_that_no_training_row_has_are_named(shop):
+    shop.test.loc[:39, "colour"] = "purple"
+    assert shop.found() == ["shift   column 'colour': 40% of the test rows have a category that no training row has (0% expected)"]
+
+
+def test_categories_that_are_rare_everywhere_raise_no_alarm(shop):
+    shop.train["city"] = [f"c{n % 160}" for n in range(N)]  # most stand once: as many again are still to be met
+    shop.test["city"] = [f"c{n + 120}" for n in range(M)]
+    assert shop.found('input.columns.category=["city"]') == []
+
+
+def test_sample_ids_that_differ_come_first(shop):
+    shop.sample.loc[:1, "id"] = ["x1", "x2"]
+    shop.test.loc[:6, ["size", "colour"]] = shop.train.loc[:6, ["size", "colour"]]
+    assert [line.split()[0] for line in shop.found()] == ["ids", "copies"]
+    assert shop.found()[0] == "ids     2 sample ids are not in the test file (x1, x2), 2 test ids not in the sample (0200, 0201)"
+
+
+def test_folds_that_cannot_be_made_are_one_finding_of_all(shop):
+    shop.train["sold"] = ["rare"] + ["a", "b"] * 99 + ["a"]
+    shop.test["size"] += 3
+    found = shop.found("output.task=multiclass", "score.metric=accuracy")
+    assert [line.split()[0] for line in found] == ["folds", "shift"]
+    assert found[0].startswith("folds   score.folds.count is 2, but 1 of 3 classes have fewer rows: rare (1 row)")
+
+
+def test_columns_left_out_are_told(shop):
+    shop.train["nothing"] = shop.test["nothing"] = "same"
+    assert shop.found() == ["note    one value in all training rows, so left out: nothing"]
+
+
+def test_files_that_cannot_be_read_are_an_error(shop):
+    with pytest.raises(DataError, match='train.csv has no target column "solt"'):
+        shop.found("output.target=solt")
+
+
+def test_nothing_is_written(shop):
+    shop.found()
+    before = sorted(shop.table.folder.rglob("*"))
+    shop.found()
+    assert sorted(shop.table.folder.rglob("*")) == before
