@@ -33,7 +33,8 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     weights = weights or [1.0] * len(chosen)
     _check(competition, chosen, weights)
     config = resolved(competition)
-    config = replace(config, model={"name": "blend", "runs": [r.name for r in chosen], "weights": [float(w) for w in weights]})
+    blended = {"runs": [r.name for r in chosen], "weights": [float(w) for w in weights]}
+    config = replace(config, model={"name": "blend", **blended})
     adapter, metric = competition.open_adapter(data), competition.metric()
     tables, task = adapter.tables(), adapter.task
     truth = weighted_truth(tables, config.score["weight"])
@@ -41,7 +42,14 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     if unscored:
         raise RunError(f"{shorten(unscored)} has no out-of-fold predictions: an unscored run blends with unscored ones only")
     with runs.started(competition.home / "runs", config, files.fingerprint(r.folder / "test.parquet" for r in chosen)) as run:
-        run.save(competition=competition.name, task=task.state(), layout=adapter.layout(metric.needs(task.gives)))
+        run.save(
+            competition=competition.name,
+            folder=str(competition.folder),
+            asked=[f"{r.name} x {w:g}" for r, w in zip(chosen, weights)],
+            blended=blended,
+            task=task.state(),
+            layout=adapter.layout(metric.needs(task.gives)),
+        )
         oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
         split = _shared_folds(chosen, tables.train.index.to_numpy(dtype=object))
@@ -65,6 +73,10 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
         )
         for each, weight in zip(chosen, weights):
             says.result(f"run     {each.name:<24}{metric.name} {each.info['score']['mean']:.6g}  weight {weight:g}")
+        sign = 1 if metric.greater_is_better else -1
+        best = max(chosen, key=lambda r: sign * r.info["score"]["mean"])
+        gain = sign * (score.mean - best.info["score"]["mean"])
+        says.result(f"best    {best.name:<24}{metric.name} {best.info['score']['mean']:.6g}: the blend is {'better' if gain > 0 else 'no better'} ({gain:+.4g})")
         constant = run.info["constant"]
         says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
     return run

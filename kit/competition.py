@@ -3,15 +3,14 @@
 import inspect
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kit import own
 from kit.config import Config, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import SCHEMES
-from kit.registry import check_options, filled, find, find_model, names, options
+from kit.registry import check_options, filled, find, find_model, names, options, own_module
 from kit.scoring import Metric
 
 
@@ -23,6 +22,7 @@ class Competition:
     home     ./competitions/NAME of the current folder, where data, samples and runs are looked for and written
     config   resolved: presets and overrides laid over it
     adapter  the class that reads its files
+    asked    the preset and the overrides, as they were given
     """
 
     name: str
@@ -30,6 +30,7 @@ class Competition:
     home: Path
     config: Config
     adapter: type
+    asked: tuple[str, ...] = ()
 
     def task(self) -> Any:
         name = self.config.output["task"]
@@ -121,7 +122,8 @@ def open_competition(path_or_name: str, *, preset: str | None = None, overrides:
     """The competition, its whole config checked. Raises ConfigError with every mistake at once."""
     folder = locate(path_or_name)
     config = read(folder / "config.toml", preset=preset, overrides=overrides or [])
-    return checked(config, folder)
+    asked = ([f"--preset {preset}"] if preset else []) + list(overrides or [])
+    return replace(checked(config, folder), asked=tuple(asked))
 
 
 def checked(config: Config, folder: Path) -> Competition:
@@ -176,7 +178,7 @@ def _adapter_class(config: Config, folder: Path) -> type:
     base = find("adapters", config.input.get("adapter", "tabular"), folder)
     if not (folder / "adapter.py").is_file() or config.input.get("adapter", "").startswith("./"):
         return base
-    module = own.load(folder, "adapter")
+    module = own_module(folder, "adapter")
     found = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
     if len(found) != 1:
         raise ConfigError(f"{folder / 'adapter.py'} must define one class, and defines {len(found)}")

@@ -70,7 +70,9 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     config = resolved(competition)
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
+    _model(competition, adapter.task, says.progress, None)  # refuses a loss that it does not know before any data is read
     tables = adapter.tables()
+    adapter.check_sample(tables.test.index)
     task = adapter.task
     scheme, options = competition.folds()
     rows = split_rows(tables, task, scheme)
@@ -82,7 +84,15 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
         work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says)
         _announce(work, scheme, split)
-        run.save(competition=competition.name, folder=str(competition.folder), task=task.state(), schema=_as_json(tables.schema), exceptions=adapter.exceptions, layout=adapter.layout(metric.needs(task.gives)))
+        run.save(
+            competition=competition.name,
+            folder=str(competition.folder),
+            asked=list(competition.asked),
+            task=task.state(),
+            schema=_as_json(tables.schema),
+            exceptions=adapter.exceptions,
+            layout=adapter.layout(metric.needs(task.gives)),
+        )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
         wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
         final = config.train["final"] if config.train["fold"] < 0 else "folds"
@@ -148,13 +158,15 @@ def _announce(work: Work, scheme: str, split: list[Fold]) -> None:
     config, tables, task = work.competition.config, work.tables, work.task
     classes = task.state().get("classes")
     what = f" ({len(classes)} {'labels' if config.output['task'] == 'multilabel' else 'classes'})" if classes else ""
+    if config.output["task"] == "binary" and classes[1] not in ("1", "True"):
+        what = f" (2 classes, probability of {classes[1]!r})"
     work.result(f"data    {len(tables.train)} train rows, {len(tables.test)} test rows, target {shorten(task.targets, 3)}{what}")
     for note in tables.notes:
         work.progress(f"note    {note}")
     for warning in folds.describe(work.rows, split):
         work.progress(f"warning {warning}")
     repeats = len({f.repeat for f in split})
-    work.result(f"folds   {len(split) // repeats}, {scheme}" + (f", {repeats} times" if repeats > 1 else ""))
+    work.result(f"folds   {len(split) // repeats}, {scheme}" + (f", {repeats} repeats: {len(split)} models" if repeats > 1 else ""))
     work.result(f"model   {config.model['name']}")
     if work.run.info["continued"]:
         work.progress(f"going on with {work.run.folder}")
@@ -175,8 +187,7 @@ def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) ->
             _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
         own = truth.iloc[fold.valid].reset_index(drop=True)
         try:
-            post = work.task.fit_post(own, valid, work.metric, **work.competition.config.post)
-            score = work.metric.score(work.task, own, valid, post)
+            score = work.metric.score(work.task, own, valid, {})  # before post-processing: fitted on these rows it would flatter
         except ScoreError:
             score = None  # the whole of out-of-fold decides, and says what is wrong
         seconds = round(time.monotonic() - began, 2)
@@ -291,12 +302,17 @@ def _setup_of_constant(work: Work) -> Setup:
     return Setup(task=work.competition.config.output["task"], outputs=work.task.outputs, loss=loss, loss_options=options)
 
 
+def brief(value: float) -> str:
+    """Two digits that count, without an exponent for large values."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
 def score_line(metric: Metric, score: Score, constant: Score | None) -> str:
-    spread = "" if score.standard_error is None else f" ± {score.standard_error:.2g}"
+    spread = "" if score.standard_error is None else f" ± {brief(score.standard_error)}"
     lift = ""
     if constant is not None:
         gain = (score.mean - constant.mean) * (1 if metric.greater_is_better else -1)
-        lift = f", constant {constant.mean:.6g}, lift {gain:+.4g}"
+        lift = f", constant {constant.mean:.6g}, lift {gain:+.6g}" if abs(gain) >= 1000 else f", constant {constant.mean:.6g}, lift {gain:+.4g}"
     return f"cv      {metric.name} {score.mean:.6g}{spread} ({'higher' if metric.greater_is_better else 'lower'} is better){lift}"
 
 
@@ -321,13 +337,29 @@ def competition_of(run: Run) -> Competition:
     known = (beside, Path(run.info.get("folder", beside)))
     folder = next((f for f in known if (f / "config.toml").is_file()), None) or locate(run.info["competition"])
     config, data = read(run.folder / "config.toml"), read(folder / "config.toml").input.get("data")
+    if "blended" in run.info:  # no model of its own: the simplest stands in its place
+        config = replace(config, model={"name": "constant"}, train={})
     return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
 
-
 def predict(run: Run, data: Path, says: Says) -> Path:
-    """The run's models on new test files, into RUN/predict-<fingerprint of the files>/. Gives the submission's path."""
+    """The run's models on new test files, into RUN/predict-<fingerprint of the files>/. Gives the submission's path.
+
+    A blend predicts with the runs that it is made of.
+    """
     if run.info.get("state") != "finished":
         raise RunError(f"{run.folder} is not finished\ngive its training command again: it goes on where it stopped")
+    adapter, metric, tested, models = _tested(run, data, says)
+    name = files.fingerprint(packed(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
+    folder = run.folder / f"predict-{name}"
+    tested.write(folder / "test.parquet")
+    write_submission(adapter, adapter.task, metric, tested, run.info["post"], folder / "submission.csv")
+    says.result(f"data    {len(tested.ids)} test rows")
+    says.result(f"model   {models} of {run.name}")
+    return folder / "submission.csv"
+
+
+def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predictions, int]:
+    """(adapter, metric, predictions for the new rows, models that made them)."""
     competition = competition_of(run)
     adapter, metric, task = competition.open_adapter(data), competition.metric(), competition.task()
     task.restore(run.info["task"])
@@ -335,6 +367,9 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     if adapter.sample_file and not _is_there(data / adapter.sample_file):
         says.progress(f"note    no {adapter.sample_file} in {data}: rows in the order of {adapter.test_file}")
         adapter.follow(*run.info["layout"])
+    if blended := run.info.get("blended"):
+        members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
+        return adapter, metric, task.average([m[2] for m in members], blended["weights"]), sum(m[3] for m in members)
     rows = adapter.new_rows({name: Column(*c) for name, c in run.info["schema"].items()})
     ids = rows.index.to_numpy(dtype=object)
     parts = []
@@ -347,15 +382,8 @@ def predict(run: Run, data: Path, says: Says) -> Path:
         model.load(folder)
         parts.append(task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))))
     if not parts:
-        raise RunError(f"{run.folder} holds no model\na blend has none of its own: predict with the runs that it names, then blend them")
-    tested = task.average(parts)
-    name = files.fingerprint(packed(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
-    folder = run.folder / f"predict-{name}"
-    tested.write(folder / "test.parquet")
-    write_submission(adapter, task, metric, tested, run.info["post"], folder / "submission.csv")
-    says.result(f"data    {len(rows)} test rows")
-    says.result(f"model   {len(parts)} of {run.name}")
-    return folder / "submission.csv"
+        raise RunError(f"{run.folder} holds no model: was something removed from it?")
+    return adapter, metric, task.average(parts), len(parts)
 
 
 def _is_there(path: Path) -> bool:

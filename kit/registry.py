@@ -64,16 +64,23 @@ def find_model(name: str, folder: Path | None = None) -> tuple[str, Any]:
     return kind, find(kind, name)
 
 
+def own_module(folder: Path, stem: str) -> types.ModuleType:
+    """A competition's own `<stem>.py`. Raises ConfigError where it cannot be read as Python, DependencyError where it lacks a library."""
+    return _import(f"{stem}.py", lambda: own.load(folder, stem))
+
+
 def _import_own(kind: str, name: str, folder: Path | None) -> types.ModuleType:
     path = None if folder is None else Path(folder) / name
     if not re.fullmatch(r"\./\w+\.py", name) or path is None or not path.is_file():
         raise ConfigError(f'no file "{name}" in {folder} for a part of kind {kind}: expected "./file.py" beside config.toml')
-    return _import(name, lambda: own.load(path.parent, path.stem))
+    return own_module(path.parent, path.stem)
 
 
 def _import(name: str, load: Callable[[], types.ModuleType]) -> types.ModuleType:
     try:
         return load()
+    except SyntaxError as error:
+        raise ConfigError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library == "kit" or not library:
@@ -87,6 +94,8 @@ def _only_part(kind: str, module: types.ModuleType) -> Any:
     if kind in _MODULES:
         return module
     classes = [v for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__ and not k.startswith("_")]
+    if len(classes) != 1 and module.__name__.startswith(own.__name__):
+        raise ConfigError(f"{module.__file__} defines {len(classes)} classes: expected one whose name does not begin with _")
     assert len(classes) == 1, f"{module.__name__} must define exactly one public class, not {[c.__name__ for c in classes]}"
     return classes[0]
 

@@ -8,7 +8,7 @@ from kit.blend import best_of_each
 from kit.competition import open_competition
 from kit.errors import RunError
 from kit.files import read_json
-from kit.pipeline import Says, grade
+from kit.pipeline import Says, grade, predict
 from kit.predictions import Predictions
 from kit.runs import Run
 
@@ -172,3 +172,11 @@ def test_default_choice_of_real_runs_leaves_the_constant_out(table):
     found = runs.listed(table.folder / "runs")
     assert [r.name for r in best_of_each(found)] == ["1-lightgbm", "2-linear"]
     assert read_json(found[2].folder / "run.json")["score"]["mean"] == pytest.approx(found[2].info["constant"])
+
+
+def test_a_blend_predicts_new_rows_with_the_runs_that_it_is_made_of(table):
+    first, second = table.trained(), table.trained("model.rounds=9")
+    competition = open_competition("toy")
+    run = blending.blend(competition, table.data, [runs.open_run(first), runs.open_run(second)], [], Says())
+    predicted = predict(runs.open_run(run.folder), table.data, Says())
+    assert predicted.read_bytes() == (run.folder / "submission.csv").read_bytes()

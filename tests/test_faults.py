@@ -236,7 +236,7 @@ def test_ids_that_only_test_or_only_the_sample_has_are_listed(table):
     assert table.complaint() == (
         "2 ids of sample_submission.csv are not in test.csv: 9001, 9002\n"
         "2 ids of test.csv are not in sample_submission.csv: 0061, 0062\n"
-        "are both files of the same competition, and input.id the right column?"
+        "are both files whole and of the same competition, and input.id the right column?"
     )
 
 

@@ -514,6 +514,6 @@ def test_positive_class_of_words_is_the_rarer_and_a_guess(tmp_path, monkeypatch)
     (data / "test.csv").write_text("id,size\n" + "\n".join(f"t{n},{n % 7}" for n in range(12)) + "\n")
     (data / "sample_submission.csv").write_text("id,loan\n" + "\n".join(f"t{n},0.5" for n in range(12)) + "\n")
     lines = []
-    make("loans", data, None, [], Says(progress=lines.append))
+    new.make("loans", data, None, [], Says(progress=lines.append))
     assert any(line == "positive bad (guess): the rarer class (10 of 40 rows); output.positive=... changes it" for line in lines)
-    assert read(Path("competitions/loans/config.toml")).output["positive"] == "bad"
+    assert tomllib.loads(Path("competitions/loans/config.toml").read_text())["output"]["positive"] == "bad"

@@ -282,17 +282,22 @@ class Tabular:
         wide = needs == "probability" and classes and self.task.outputs > 1
         return self.id or ["id"], classes if wide else self.task.targets
 
+    def check_sample(self, test_ids: pd.Index) -> pd.Index:
+        """The ids that a submission has, in its order. Raises DataError where the sample has others than the test rows."""
+        sample = self.sample()
+        ids = sample.index if sample is not None else self._ids_in_file_order()
+        lacking, extra = ids.difference(test_ids), test_ids.difference(ids)
+        if len(lacking) or len(extra):
+            reasons = [f"{len(lacking)} ids of {self.sample_file} are not in {self.test_file}: {shorten(map(show_id, lacking))}"] if len(lacking) else []
+            reasons += [f"{len(extra)} ids of {self.test_file} are not in {self.sample_file}: {shorten(map(show_id, extra))}"] if len(extra) else []
+            raise DataError(bullets(reasons) + "\nare both files whole and of the same competition, and input.id the right column?")
+        return ids
+
     def submission(self, predictions: Predictions, post: dict[str, Any], needs: str) -> pd.DataFrame:
         """Submission rows in the sample's order and columns. Raises DataError where test ids and sample ids differ."""
         id_columns, columns = self.layout(needs)
         cells = pd.DataFrame(self.task.cells(predictions, post, columns, needs), index=predictions.rows["id"].to_numpy())
-        sample = self.sample()
-        ids = sample.index if sample is not None else self._ids_in_file_order()
-        lacking, extra = ids.difference(cells.index), cells.index.difference(ids)
-        if len(lacking) or len(extra):
-            reasons = [f"{len(lacking)} ids of {self.sample_file} are not in {self.test_file}: {shorten(map(show_id, lacking))}"] if len(lacking) else []
-            reasons += [f"{len(extra)} ids of {self.test_file} are not in {self.sample_file}: {shorten(map(show_id, extra))}"] if len(extra) else []
-            raise DataError(bullets(reasons) + "\nare both files of the same competition, and input.id the right column?")
+        ids = self.check_sample(cells.index)
         cells = cells.loc[list(ids)]
         parts = np.array([i.split(JOINT) for i in cells.index]).reshape(len(cells), -1)
         return pd.DataFrame({**{c: parts[:, n] for n, c in enumerate(id_columns)}, **{c: cells[c].to_numpy() for c in columns}})
