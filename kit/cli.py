@@ -7,6 +7,7 @@ inside: `kit --help` stays quick.
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,6 @@ app = typer.Typer(
     help="From a competition's files to a valid, honestly scored submission.\n\nkit train competitions/titanic",
 )
 
-CLEAR = "\r\x1b[K"  # to the terminal: what stood in this line is gone
 
 CompetitionName = Annotated[str, typer.Argument(metavar="COMPETITION", help="a folder such as competitions/titanic, or a name")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="config values, such as model.name=mlp train.epochs=5")]
@@ -30,21 +30,22 @@ Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="the da
 Sample = Annotated[bool, typer.Option("--sample", help="use the made data in sample/, writing it if it is not there")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="a [preset.P] of the config, such as fast")]
 
+_drawn = ExitStack()  # what is drawn on the terminal, closed before an error is printed
+
 
 def main() -> None:
     """The command line's way in; the exit code is the contract's: 0 done, 1 mendable, 2 wrong usage, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before any library starts threads: those that spin long stall where cores are shared
     try:
-        if app(standalone_mode=False) == 130:  # the command line library hands an interruption back as a code
-            raise KeyboardInterrupt
+        with _drawn:
+            if app(standalone_mode=False) == 130:  # the command line library hands an interruption back as a code
+                raise KeyboardInterrupt
     except KitError as error:
         first, *rest = str(error).split("\n")
-        print(CLEAR if sys.stderr.isatty() else "", end="", file=sys.stderr)
         print("\n".join([f"kit: {first}", *(f"     {line}" for line in rest)]), file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        print(CLEAR if sys.stderr.isatty() else "", end="", file=sys.stderr)
         print("kit: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
@@ -261,19 +262,32 @@ def _write_sample(name: str, preset: str | None, overrides: list[str]) -> Path:
 
 
 def _says():
-    """Lines to standard output and error; on a terminal, progress is one line that changes."""
+    """Lines to standard output and error; on a terminal, progress is one line that changes, drawn by rich."""
     from kit.pipeline import Says
 
     if not sys.stderr.isatty():
         return Says(lambda line: print(line, flush=True), lambda line: print(line, file=sys.stderr, flush=True))
 
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.text import Text
+
+    spinner = Spinner("dots")
+    # both streams stay as they are: a path printed inside $(...) must not be drawn on the terminal
+    live = Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+    _drawn.callback(live.stop)
+
     def progress(line: str) -> None:
-        stays = line.startswith(("note", "warning", "going on"))
-        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        print(CLEAR + (line if stays else line[: width - 1]), end="\n" if stays else "", file=sys.stderr, flush=True)
+        if line.startswith(("note", "warning", "going on")):
+            live.stop()
+            print(line, file=sys.stderr, flush=True)
+        else:
+            spinner.update(text=Text(line, no_wrap=True))
+            live.start()
 
     def result(line: str) -> None:
-        print(CLEAR, end="", file=sys.stderr, flush=True)
+        live.stop()
         print(line, flush=True)
 
     return Says(result, progress)
