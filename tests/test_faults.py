@@ -638,9 +638,13 @@ def until(condition, seconds=60):
 SLOW = ("model.rounds=3000", "model.learning_rate=0.001", "score.folds.count=5")  # some seconds in all
 
 
+def _hears_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts background jobs deaf to it, and the tests may be one
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_training_says_so_and_goes_on_where_it_stopped(table, number, code):
-    process = kit("train", "toy", *SLOW)
+    process = kit("train", "toy", *SLOW, preexec_fn=_hears_interrupts)
     run = table.folder / "runs" / "1-lightgbm"
     until(lambda: (run / "fold-0" / "fold.json").exists())
     process.send_signal(number)

@@ -52,6 +52,22 @@ class Task:
         return truth[self.targets[0]].to_numpy(), False
 
 
+class ClassTask(Task):
+    """A task whose answers are classes, known once `learn` has seen the training truth."""
+
+    classes: list[str]
+
+    def state(self) -> dict[str, Any]:
+        return {"classes": self.classes}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.classes = state["classes"]
+
+    def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+        """The target of raw rows, one label in each."""
+        return {self.targets[0]: labels(frame[self.targets[0]], source)}
+
+
 def as_list(target: str | list[str]) -> list[str]:
     return [target] if isinstance(target, str) else list(target)
 

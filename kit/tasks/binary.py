@@ -8,12 +8,12 @@ import pandas as pd
 
 from kit.errors import DataError, shorten
 from kit.predictions import Predictions
-from kit.tasks._task import Task, as_list, check_one_target, codes, in_order, labels
+from kit.tasks._task import ClassTask, as_list, check_one_target, codes, in_order, labels
 
 POSITIVE = ("1", "true", "yes", "y", "positive", "t")
 
 
-class Binary(Task):
+class Binary(ClassTask):
     loss, metric = "bce", "auc"
     gives = ("label", "probability", "value", "ranking")
     outputs = 1
@@ -37,15 +37,6 @@ class Binary(Task):
         if positive not in classes:
             raise DataError(f'output.positive = "{positive}" is no class of {self.targets[0]}: {shorten(classes)}')
         self.classes = [next(c for c in classes if c != positive), positive]
-
-    def state(self) -> dict[str, Any]:
-        return {"classes": self.classes}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.classes = state["classes"]
-
-    def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
-        return {self.targets[0]: labels(frame[self.targets[0]], source)}
 
     def encode(self, truth: pd.DataFrame) -> np.ndarray:
         """(n,) float, 1 for the positive class."""

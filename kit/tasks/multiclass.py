@@ -8,13 +8,13 @@ import pandas as pd
 
 from kit.errors import DataError, shorten
 from kit.predictions import Predictions
-from kit.tasks._task import Task, as_list, check_one_target, codes, in_order, labels, native
+from kit.tasks._task import ClassTask, as_list, check_one_target, codes, in_order, labels, native
 
 WIDE = 200  # above this many classes a prediction lists the best LISTED
 LISTED = 100
 
 
-class Multiclass(Task):
+class Multiclass(ClassTask):
     loss, metric = "cross_entropy", "log_loss"
     gives = ("label", "probability", "ranking")
 
@@ -36,15 +36,6 @@ class Multiclass(Task):
         self.classes = in_order(truth[self.targets[0]].unique())
         if len(self.classes) < 2:
             raise DataError(f"{self.targets[0]} has one class in the training rows: {shorten(self.classes)}\nthere is nothing to tell apart")
-
-    def state(self) -> dict[str, Any]:
-        return {"classes": self.classes}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.classes = state["classes"]
-
-    def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
-        return {self.targets[0]: labels(frame[self.targets[0]], source)}
 
     def encode(self, truth: pd.DataFrame) -> np.ndarray:
         """(n,) int64 class positions."""

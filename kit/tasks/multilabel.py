@@ -8,10 +8,10 @@ import pandas as pd
 
 from kit.errors import DataError, shorten
 from kit.predictions import Predictions
-from kit.tasks._task import Task, as_list, in_order, numbers
+from kit.tasks._task import ClassTask, as_list, in_order, numbers
 
 
-class Multilabel(Task):
+class Multilabel(ClassTask):
     loss, metric = "bce", "f1_micro"
     gives = ("label", "probability")
 
@@ -33,12 +33,6 @@ class Multilabel(Task):
             self.classes = in_order({label for cell in truth[self.targets[0]] for label in cell.split(self.separator) if label})
         if len(self.classes) < 2:
             raise DataError(f"{shorten(self.targets)} holds {len(self.classes)} labels in the training rows\nis output.separator = {self.separator!r} right?")
-
-    def state(self) -> dict[str, Any]:
-        return {"classes": self.classes}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.classes = state["classes"]
 
     def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
         if len(self.targets) == 1:
