@@ -223,7 +223,7 @@ class Tabular:
                 continue
             if name not in test:
                 missing.append(name)
-            elif train[name].nunique() < 2 and not (train[name].isna().any() and train[name].notna().any()):
+            elif _is_constant(train[name]):
                 constant.append(name)
             else:
                 inferred = infer_kind(train[name])
@@ -362,3 +362,10 @@ class Tabular:
         if kind == "Multiclass":
             return pd.DataFrame({targets[0]: np.array(["low", "middle", "high"])[np.minimum((ranks * 3).astype(int), 2)]})
         return pd.DataFrame({targets[0]: (ranks > 0.6).astype(int)})
+
+
+def _is_constant(values: pd.Series) -> bool:
+    """One value in all rows, or none at all. The first rows settle it for most columns."""
+    if values.iloc[:1000].nunique(dropna=False) > 1:
+        return False
+    return values.nunique(dropna=False) < 2
