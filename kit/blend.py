@@ -53,7 +53,8 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
         oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
         split = _shared_folds(chosen, tables.train.index.to_numpy(dtype=object))
-        score, post = score_folds(metric, task, truth, _parts(split, oof, tables.train.index), config.post)
+        parted = split or _first_folds(chosen, tables.train.index.to_numpy(dtype=object))
+        score, post = score_folds(metric, task, truth, _parts(parted, oof, tables.train.index), config.post)
         if split:
             folds_csv.write(run.folder / "folds.csv", tables.train.index.to_numpy(dtype=object), split)
         oof.write(run.folder / "oof.parquet")
@@ -118,8 +119,14 @@ def _shared_folds(chosen: list[Run], ids: np.ndarray) -> list[Fold]:
     return folds_csv.read(chosen[0].folder / "folds.csv", ids)
 
 
+def _first_folds(chosen: list[Run], ids: np.ndarray) -> list[Fold]:
+    """Where folds differ, those of the first run that has any: a threshold must not be scored on the rows that it was fitted on."""
+    first = next((r for r in chosen if r.info["folds"] != MIXED), None)
+    return [] if first is None else folds_csv.read(first.folder / "folds.csv", ids)
+
+
 def _parts(split: list[Fold], oof: Predictions, ids: pd.Index) -> list[list[Predictions]]:
-    """The blend's out-of-fold rows by the parts that the first repeat validates; one part where folds differ."""
+    """The blend's out-of-fold rows by the parts that the first repeat validates; one part where no run has folds."""
     parts = [oof.take(ids[f.valid]) for f in split if f.repeat == 0]
     return [[p for p in parts if len(p.ids)] or [oof]]
 

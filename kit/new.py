@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +212,8 @@ def _edited(text: str, wanted: dict[str, Any]) -> str:
             current = tomllib.loads(text).get(section, {})
             lines += [f"{_key(k)} = {_toml(left[section].pop(k))}" for k in [k for k in left[section] if k not in current]]
     edited = "\n".join(lines)
-    try:
+    with suppress(tomllib.TOMLDecodeError):
         if tomllib.loads(edited) == wanted:
             return edited
-    except tomllib.TOMLDecodeError:
-        pass
     presets = "\n" + tomli_w.dumps({"preset": wanted["preset"]}) if "preset" in wanted else ""
     return _text({k: v for k, v in wanted.items() if k != "preset"}, {}) + presets

@@ -312,7 +312,7 @@ def score_line(metric: Metric, score: Score, constant: Score | None) -> str:
     lift = ""
     if constant is not None:
         gain = (score.mean - constant.mean) * (1 if metric.greater_is_better else -1)
-        lift = f", constant {constant.mean:.6g}, lift {gain:+.6g}" if abs(gain) >= 1000 else f", constant {constant.mean:.6g}, lift {gain:+.4g}"
+        lift = f", constant {constant.mean:.6g}, lift {gain:+.{6 if abs(gain) >= 1000 else 4}g}"
     return f"cv      {metric.name} {score.mean:.6g}{spread} ({'higher' if metric.greater_is_better else 'lower'} is better){lift}"
 
 
@@ -340,6 +340,7 @@ def competition_of(run: Run) -> Competition:
     if "blended" in run.info:  # no model of its own: the simplest stands in its place
         config = replace(config, model={"name": "constant"}, train={})
     return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
+
 
 def predict(run: Run, data: Path, says: Says) -> Path:
     """The run's models on new test files, into RUN/predict-<fingerprint of the files>/. Gives the submission's path.
