@@ -192,6 +192,7 @@ def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) ->
             score = None  # the whole of out-of-fold decides, and says what is wrong
         seconds = round(time.monotonic() - began, 2)
         files.write_json(folder / "fold.json", {"repeat": fold.repeat, "fold": fold.fold, "found": found, "score": score, "seconds": seconds})
+    _forget_checkpoints(folder)
     info = files.read_json(folder / "fold.json")
     shown = "not defined" if info["score"] is None else f"{info['score']:.6g}"
     work.result(f"fold {k:<3}{work.metric.name} {shown}  {info['seconds']:.1f} s")
@@ -204,7 +205,14 @@ def _refit(work: Work) -> Predictions:
         encoders, model, found = _fitted(work, np.arange(len(work.rows.ids)), folder, "refit")
         _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
         files.write_json(folder / "fold.json", {"found": found})
+    _forget_checkpoints(folder)
     return Predictions.read(folder / "test.parquet")
+
+
+def _forget_checkpoints(folder: Path) -> None:
+    """Only once the fold is finished: until then a kill would have its epochs trained again."""
+    for left in (folder / "checkpoints").glob("*") if (folder / "checkpoints").is_dir() else ():
+        left.unlink()
 
 
 def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[Encoders, Any, dict[str, Any]]:
@@ -227,8 +235,6 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[En
     del examples
     encoders.save(folder / "encoders.json")
     model.save(folder)
-    for left in (folder / "checkpoints").glob("*") if (folder / "checkpoints").is_dir() else ():
-        left.unlink()
     return encoders, model, found
 
 
