@@ -15,7 +15,7 @@ from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
 from kit.errors import RunError, bullets, shorten
 from kit.folds import Fold
-from kit.pipeline import Says, score_line, weighted_truth, write_submission
+from kit.pipeline import Says, expected, score_line, weighted_truth, write_submission
 from kit.predictions import Predictions
 from kit.runs import Run
 from kit.scoring import Score, score_folds
@@ -54,6 +54,8 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
         split = _shared_folds(chosen, tables.train.index.to_numpy(dtype=object))
         parted = split or _first_folds(chosen, tables.train.index.to_numpy(dtype=object))
+        if config.score["prior"]:
+            truth = expected(task, truth, tables.truth, parted, config.score["prior"])
         score, post = score_folds(metric, task, truth, _parts(parted, oof, tables.train.index), config.post)
         if split:
             folds_csv.write(run.folder / "folds.csv", tables.train.index.to_numpy(dtype=object), split)

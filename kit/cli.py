@@ -138,6 +138,15 @@ def train(
 
 
 @app.command()
+def pretrain(competition: CompetitionName, overrides: Overrides = None, data: Data = None, sample: Sample = False, preset: Preset = None) -> None:
+    """Learns without labels from train and test rows; prints the weights that model.weights of a later run can start from."""
+    from kit import pretrain as learning
+
+    opened, folder = _opened(competition, overrides, data, sample, preset)
+    print(learning.pretrain(opened, folder, _says()))
+
+
+@app.command()
 def baselines(
     competition: CompetitionName,
     overrides: Overrides = None,

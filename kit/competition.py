@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kit.config import Config, Scoring, Training, part, read
+from kit.config import Config, Pretraining, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import SCHEMES
 from kit.registry import check_options, filled, find, find_model, names, options, own_module
 from kit.scoring import Metric
+from kit.transforms import Augment
+
+
+_MORE_THAN_SEEN = 1.25  # decoded pictures are kept larger than the network sees them, so that crops of them lose nothing
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,15 @@ def checked(config: Config, folder: Path) -> Competition:
             problems.append(f'encoders.{kind}: no encoder for a column kind "{kind}"{did_you_mean(kind, names("encoders"))}')
         else:
             problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
-    if config.augment:
-        problems.append("augment: no encoder of this competition's columns takes augmentation")
+    problems += check_options(Augment, config.augment, "augment")
+    problems += check_options(Pretraining, config.pretrain, "pretrain")
     if not problems and metric is not None:
         try:
             opened = Competition(name, folder, home, config, adapter)
             opened.metric().needs(task.gives)
+            if config.score.get("prior"):
+                if "weights" not in inspect.signature(metric.score).parameters or not hasattr(task, "expect"):
+                    raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
@@ -240,6 +247,12 @@ def resolved(competition: Competition) -> Config:
     training["loss"] = {"name": loss, **loss_options}
     if kind == "zoo":
         training |= {k: v for k, v in filled(find("estimators", "neural"), config.train).items() if k not in training}
+    augment: dict[str, Any] = {}
+    encoders = config.encoders
+    if "image" in getattr(model, "takes", ()):
+        augment = filled(Augment, config.augment)
+        kept = round(_MORE_THAN_SEEN * augment["size"])
+        encoders = {**encoders, "image": {**encoders.get("image", {}), "size": encoders.get("image", {}).get("size", 0) or kept}}
     task = find("tasks", config.output["task"], competition.folder)
     output = {"task": config.output["task"], **filled(task, {k: v for k, v in config.output.items() if k != "task"})}
     if "transform" in output:
@@ -253,10 +266,11 @@ def resolved(competition: Competition) -> Config:
             "metric": {"name": metric_name, **filled(competition.metric().module, metric_options)},
             "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
             "weight": config.score.get("weight", ""),
+            "prior": config.score.get("prior", ""),
         },
         model={"name": config.model["name"], **filled(model, given)},
         train=training,
-        encoders=config.encoders,
-        augment=config.augment,
+        encoders=encoders,
+        augment=augment,
         post=config.post,
     )

@@ -32,6 +32,7 @@ class Config:
     encoders: dict[str, Any] = field(default_factory=dict)
     augment: dict[str, Any] = field(default_factory=dict)
     post: dict[str, Any] = field(default_factory=dict)
+    pretrain: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The sections that hold something. An option that is None is left out: TOML has no word for it, and it is a default."""
@@ -54,8 +55,11 @@ def _said(value: Any) -> Any:
 class Scoring:
     """The keys of [score]."""
 
-    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = ""):
-        """weight: a column whose values weigh the rows of the metric (none where empty)"""
+    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = "", prior: str | dict[str, float] = ""):
+        """
+        weight  a column whose values weigh the rows of the metric; "" is none
+        prior   the class balance of the test rows, where the host tells it: "uniform", or class -> share; "" is that of the training rows
+        """
 
 
 class Training:
@@ -75,6 +79,31 @@ class Training:
         loss     "" is the metric's own, else the task's
         threads  CPU threads; 0 is one for each core that this process may use
         fold     train this fold alone; -1 is all
+        """
+
+
+class Pretraining:
+    """The keys of [pretrain]."""
+
+    def __init__(
+        self,
+        *,
+        method: Literal["simclr"] = "simclr",
+        epochs: int = 50,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        temperature: float = 0.1,
+        hidden: int = 512,
+        projected: int = 128,
+        least_area: float = 0.2,
+    ):
+        """
+        batch_size   rows of a step; each is compared with all others of its step
+        lr           at its highest, per step
+        temperature  by which similarities are divided; lower looks harder at the nearest
+        hidden       width of the projection that is thrown away afterwards
+        projected    numbers that are compared
+        least_area   0..1, share of a picture that a view may be as little as
         """
 
 

@@ -17,7 +17,7 @@ from kit import files, folds, folds_csv, runs, submission
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, checked, locate, resolved
 from kit.config import part, read
-from kit.encoders import Encoders, Examples, Features
+from kit.encoders import Encoders, Examples, Features, Gathering, gathered
 from kit.errors import ConfigError, DataError, RunError, ScoreError, SubmissionError, did_you_mean, shorten
 from kit.estimators import Setup
 from kit.estimators.constant import Constant
@@ -26,8 +26,8 @@ from kit.predictions import Predictions
 from kit.reading import locate as packed
 from kit.registry import find
 from kit.runs import Run
-from kit.scoring import WEIGHT, Metric, Score, pooled, score_folds
-from kit.tables import Column, Tables, infer_kind, weights
+from kit.scoring import Metric, Score, pooled, score_folds
+from kit.tables import WEIGHT, Column, Tables, infer_kind, weights
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
@@ -54,6 +54,7 @@ class Work:
     weight: np.ndarray | None
     run: Run
     says: Says
+    stores: dict[str, Any]
 
     def progress(self, line: str) -> None:
         self.run.log(line)
@@ -70,7 +71,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     config = resolved(competition)
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
-    _model(competition, adapter.task, says.progress, None)  # refuses a loss that it does not know before any data is read
+    takes = _takes(model_of(competition, adapter.task, says.progress, None))  # refuses a loss that it does not know before any data is read
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)
     task = adapter.task
@@ -80,17 +81,24 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     if config.train["fold"] >= len(split):
         raise ConfigError(f"there is no fold {config.train['fold']}: {scheme} makes folds 0 to {len(split) - 1}")
     truth = weighted_truth(tables, config.score["weight"])
-    with runs.started(competition.home / "runs", config, files.fingerprint(adapter.files())) as run:
+    if config.score["prior"]:
+        truth = expected(task, truth, tables.truth, split, config.score["prior"])
+    begun_with = [Path(w) for w in [config.model.get("weights")] if isinstance(w, str) and Path(w).is_file()]
+    with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with])) as run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
-        work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says)
+        work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says, {})
         _announce(work, scheme, split)
+        how = Gathering(competition.home / "cache", takes, config.train["threads"], work.progress)
+        train_rows, test_rows, work.stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
+        work.tables = replace(tables, train=train_rows, test=test_rows)
+        work.competition = _measured(work, split[0].train)
         run.save(
             competition=competition.name,
             folder=str(competition.folder),
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=adapter.exceptions,
+            exceptions=[*adapter.exceptions, *_unlabelled(config.model)],
             layout=adapter.layout(metric.needs(task.gives)),
         )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
@@ -125,6 +133,48 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         )
         work.result(score_line(metric, score, constant))
     return run
+
+
+def _unlabelled(model: dict[str, Any]) -> list[str]:
+    """What the weights that a model starts from have seen of the test rows."""
+    weights = model.get("weights")
+    told = Path(weights).parent / "run.json" if isinstance(weights, str) else Path()
+    if told.is_file() and "pretrained" in (info := files.read_json(told)):
+        return [f"{weights} was pretrained on {info['pictures']} pictures of train and test rows, without labels"]
+    return []
+
+
+def _takes(model: Any) -> tuple[str, ...]:
+    return getattr(model, "takes", ())
+
+
+def _measured(work: Work, train: np.ndarray) -> Competition:
+    """The competition with what its model measures on this machine, once for a run: frozen in its config from then on."""
+    config, run = work.competition.config, work.run
+    if "measured" not in run.info:
+        model = model_of(work.competition, work.task, work.progress)
+        found = {}
+        if hasattr(model, "measure") and any(store is not None for store in work.stores.values()):
+            encoders = _encoders(work)
+            found = model.measure(_encoded(work, encoders, train))
+        config.with_("train", **found).write(run.folder / "config.toml")
+        run.save(measured=found)
+    return replace(work.competition, config=config.with_("train", **run.info["measured"]))
+
+
+def expected(task, truth: pd.DataFrame, answers: pd.DataFrame, split: list[Fold], prior: str | dict[str, float]) -> pd.DataFrame:
+    """The truth with weights under which the validated rows have the class balance that the test rows are known to have.
+
+    The task learns by what the odds of each class differ between the rows that are learned from and the test rows.
+    """
+    named = answers[task.targets[0]].to_numpy(dtype=object)
+    shares = task.shares(prior)
+    validated = np.unique(np.concatenate([fold.valid for fold in split]))
+    learned = np.concatenate([fold.train for fold in split])
+    task.expect({c: share / max((named[learned] == c).mean(), 1 / len(learned)) for c, share in shares.items()})
+    scored = pd.Series(named[validated]).value_counts(normalize=True)
+    before = truth[WEIGHT].to_numpy() if WEIGHT in truth else np.ones(len(truth))
+    return truth.assign(**{WEIGHT: before * np.array([shares[c] / scored.get(c, 1.0) for c in named])})
 
 
 def split_rows(tables: Tables, task, scheme: str) -> Rows:
@@ -167,6 +217,9 @@ def _announce(work: Work, scheme: str, split: list[Fold]) -> None:
         work.progress(f"warning {warning}")
     repeats = len({f.repeat for f in split})
     work.result(f"folds   {len(split) // repeats}, {scheme}" + (f", {repeats} repeats: {len(split)} models" if repeats > 1 else ""))
+    if config.score["prior"]:
+        balance = config.score["prior"] if isinstance(config.score["prior"], str) else "as given"
+        work.result(f"prior   {balance}: rows are weighted as the classes of the test rows are known to be")
     work.result(f"model   {config.model['name']}")
     if work.run.info["continued"]:
         work.progress(f"going on with {work.run.folder}")
@@ -217,7 +270,7 @@ def _forget_checkpoints(folder: Path) -> None:
 
 def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[Encoders, Any, dict[str, Any]]:
     """Encoders and model fitted on these training rows alone, and saved; what was found by watching is found within them too."""
-    model = _model(work.competition, work.task, lambda line: work.progress(f"{label}  {line}"), folder / "checkpoints")
+    model = model_of(work.competition, work.task, lambda line: work.progress(f"{label}  {line}"), folder / "checkpoints")
     found: dict[str, Any] = {}
     if model.watches:
         scheme, options = work.competition.folds()
@@ -238,7 +291,7 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[En
     return encoders, model, found
 
 
-def _model(competition: Competition, task, progress: Callable[[str], None], checkpoints: Path | None) -> Any:
+def model_of(competition: Competition, task, progress: Callable[[str], None], checkpoints: Path | None = None) -> Any:
     config = competition.config
     loss, loss_options = part(config.train["loss"])
     setup = Setup(
@@ -250,6 +303,7 @@ def _model(competition: Competition, task, progress: Callable[[str], None], chec
         threads=config.train["threads"],
         progress=progress,
         checkpoints=checkpoints,
+        augment=config.augment,
     )
     kind, model, options = competition.model()
     if kind == "estimators":
@@ -260,7 +314,7 @@ def _model(competition: Competition, task, progress: Callable[[str], None], chec
 
 def _encoders(work: Work) -> Encoders:
     config = work.competition.config
-    return Encoders(work.tables.schema, config.encoders, config.train["seed"])
+    return Encoders(work.tables.schema, config.encoders, config.train["seed"], stores=work.stores)
 
 
 def _encoded(work: Work, encoders: Encoders, train: np.ndarray) -> Examples:
@@ -377,15 +431,18 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
     if blended := run.info.get("blended"):
         members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
         return adapter, metric, task.average([m[2] for m in members], blended["weights"]), sum(m[3] for m in members)
-    rows = adapter.new_rows({name: Column(*c) for name, c in run.info["schema"].items()})
+    schema = {name: Column(*c) for name, c in run.info["schema"].items()}
+    takes = _takes(model_of(competition, task, says.progress))
+    how = Gathering(competition.home / "cache", takes, competition.config.train["threads"], says.progress)
+    _, rows, stores = gathered(None, adapter.new_rows(schema), schema, competition.config.encoders, how)
     ids = rows.index.to_numpy(dtype=object)
     parts = []
     folders = [run.folder / "refit"] if (run.folder / "refit").is_dir() else sorted(run.folder.glob("fold-*"), key=lambda p: int(p.name[5:]))
     for folder in folders:
         if not (folder / "test.parquet").is_file():
             continue  # a fold whose model does not predict test rows: train.final = "last"
-        encoders = Encoders.load(folder / "encoders.json")
-        model = _model(competition, task, says.progress, None)
+        encoders = Encoders.load(folder / "encoders.json", stores)
+        model = model_of(competition, task, says.progress)
         model.load(folder)
         parts.append(task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))))
     if not parts:

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 from kit import own
 from kit.errors import ConfigError, DependencyError, did_you_mean
 
-KINDS = ("adapters", "encoders", "estimators", "zoo", "tasks", "losses", "metrics")
+KINDS = ("adapters", "transforms", "encoders", "estimators", "zoo", "tasks", "losses", "metrics")
 _MODULES = ("metrics",)  # a metric is its module; every other part is the one class in its file
 _EXTRA_OF = {
     "torch": "neural", "pytorch_lightning": "neural", "safetensors": "neural", "timm": "image", "PIL": "image", "albumentations": "image",

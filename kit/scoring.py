@@ -17,8 +17,7 @@ from scipy import stats
 from kit.errors import ConfigError, ScoreError, shorten
 from kit.predictions import Predictions, joined
 from kit.registry import find
-
-WEIGHT = "\x1fweight"  # truth's column of row weights: a name that no target can have
+from kit.tables import WEIGHT
 
 
 @dataclass(frozen=True)

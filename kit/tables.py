@@ -4,6 +4,7 @@ Ids are text and sorted, so that neither leading zeros nor the order of a file c
 training rows alone.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio")
 ROLE_KINDS = ("id", "group", "time", "weight", "target", "drop")
 TEXT_KINDS = ("category", "text", "image", "audio", "group")  # never read as numbers where the config names them
 MEDIA = {"image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"), "audio": (".wav", ".flac", ".ogg", ".mp3")}
+WEIGHT = "\x1fweight"  # truth's column of row weights: a name that no target can have
 JOINT = "\x1f"  # between the parts of a composite id: ASCII's unit separator, which no CSV field holds
 
 
@@ -83,9 +85,14 @@ def in_id_order(frame: pd.DataFrame, ids: pd.Index) -> pd.DataFrame:
 
 
 def _content_ids(frame: pd.DataFrame) -> list[str]:
+    frame = frame.assign(**{name: [_digest(a) for a in frame[name]] for name in frame if holds_arrays(frame[name])})
     hashes = pd.util.hash_pandas_object(frame, index=False).map(lambda h: f"{h:016x}")
     copies = hashes.groupby(hashes).cumcount()
     return [h if c == 0 else f"{h}-{c}" for h, c in zip(hashes, copies)]
+
+
+def _digest(array: np.ndarray | float) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
 
 
 def show_id(id: str) -> str:
@@ -102,6 +109,8 @@ _DATE_FORMATS = (
 
 def infer_kind(values: pd.Series) -> Column:
     """What a column of training rows holds, from its values alone."""
+    if holds_arrays(values):
+        return Column("image")
     if pd.api.types.is_datetime64_any_dtype(values):
         return Column("date")
     if pd.api.types.is_numeric_dtype(values):
@@ -123,6 +132,11 @@ def infer_kind(values: pd.Series) -> Column:
     return Column("text" if long and unique > 0.3 else "category")
 
 
+def holds_arrays(values: pd.Series) -> bool:
+    """Whether the cells are pictures already, as numpy arrays, and not the paths of files."""
+    return values.dtype == object and isinstance(next((v for v in values if isinstance(v, np.ndarray) or pd.notna(v)), None), np.ndarray)
+
+
 def _date_format(values: pd.Series) -> str:
     if not values.str.contains(r"\d").all() or values.str.len().max() > 26:
         return ""
@@ -130,7 +144,7 @@ def _date_format(values: pd.Series) -> str:
 
 
 def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.DataFrame:
-    """The columns of the schema, each in its kind's type: numbers, datetime64, else text with "" as missing.
+    """The columns of the schema, each in its kind's type: numbers, datetime64, else text with "" as missing; arrays stay as they are.
 
     Numbers with a fraction become float32: what any model here reads, in half the memory. The frame is used up: its columns are freed
     one by one.
@@ -147,6 +161,8 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
             columns[name] = _numbers(values)
         elif column.kind == "date":
             columns[name] = _dates(values, column.date_format)
+        elif holds_arrays(values):
+            columns[name] = values
         else:
             columns[name] = values.astype("str").mask(values.isna() | (values.astype("str") == ""))
         if column.kind in ("numeric", "date") and columns[name] is not values:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.adapters import _places
 from kit.errors import DataError, bullets, did_you_mean, shorten
 from kit.files import write_text
 from kit.predictions import Predictions
@@ -23,6 +24,7 @@ from kit.tables import (
     TEXT_KINDS,
     Column,
     Tables,
+    holds_arrays,
     infer_kind,
     show_id,
     typed,
@@ -33,6 +35,7 @@ from kit.tables import (
 
 class Tabular:
     exceptions: list[str] = []  # what `features` takes from test rows too, in words: it is recorded in every run
+    ids_restart = False  # whether validation rows may have ids of training rows: theirs then begin with "validation/"
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Tabular:
         id: str | list[str] = "id",
         id_by_position: bool = False,
         columns: dict[str, list[str]] = {},
+        pictures: str = "",
         drop: list[str] = [],
         separator: str = "",
         encoding: str = "",
@@ -57,7 +61,10 @@ class Tabular:
         id                 the column, or columns, that name a row; "" if there is none
         id_by_position     the n-th test row has the n-th id of the sample, since test rows carry no id
         columns            kind -> columns, where the inferred kind is not right; group, time, weight and given are roles,
-                           and a column with a role alone is no feature
+                           and a column with a role alone is no feature; cells of kind image name files below the data folder
+        pictures           where a row's picture lies, such as "{part}/{id}.jpg", which makes a column `image`: part is train, test
+                           or validation, id the row's id, and the name of a column stands for its cell; an ending may be left
+                           out, and a folder may lie in a zip
         drop               columns left out
         separator          of the CSV files; "" is found out
         encoding           of the CSV files; "" is UTF-8, or UTF-16 with its mark
@@ -66,65 +73,92 @@ class Tabular:
         self.train_file, self.test_file, self.sample_file, self.valid_file = train, test, sample_submission, valid
         self.id = [id] if isinstance(id, str) and id else list(id or [])
         self.id_by_position, self.columns, self.drop = id_by_position, columns, drop
+        self.places = _places.Places(self.data, pictures)
+        self.notes: list[str] = []  # on what was read
         self.form = {"separator": separator, "encoding": encoding}
         self.known_layout: tuple[list[str], list[str]] | None = None
 
     # --- raw files ---------------------------------------------------------------------------------------------------------------
 
     def files(self) -> list[Path]:
-        """The files whose bytes make the data's fingerprint."""
-        return [locate(self.data / name) for name in (self.train_file, self.test_file, self.sample_file, self.valid_file) if name]
+        """What makes the data's fingerprint: tables by their bytes, folders of pictures by the names and sizes in them."""
+        parts = ["train", *(["validation"] if self.valid_file else [])]
+        return [*self._tables(self.train_file, self.valid_file), *self._folders(*parts), *self.test_files()]
+
+    def test_files(self) -> list[Path]:
+        """Those of them that a prediction reads."""
+        return [*self._tables(self.test_file, self.sample_file), *self._folders("test")]
+
+    def _tables(self, *names: str) -> list[Path]:
+        return [locate(self.data / name) for name in names if name]
+
+    def _folders(self, *parts: str) -> list[Path]:
+        found = {self.places.folder(self._part(part)).top for part in parts} if self.places.pattern else set()
+        return sorted(top for top in found if top.is_dir())
+
+    def _part(self, part: str) -> str:
+        """What {part} stands for in `pictures`."""
+        return part
 
     def _text_columns(self) -> list[str]:
         named = [c for kind in TEXT_KINDS for c in self.columns.get(kind, [])]
-        return [*self.id, *named, *(self.task.targets if self.task.state().get("classes") is not None else [])]
+        return [*self.id, *named, *self.places.words, *(self.task.targets if self.task.state().get("classes") is not None else [])]
 
     def read_train(self) -> pd.DataFrame:
         """Raw training rows, index id; with `valid` given, the host's validation rows too, told apart by column `given`."""
-        frame = self._read_rows(self.train_file, "training")
+        frame = self._read_rows(self.train_file, "train")
         if self.valid_file:
             held = self._read_rows(self.valid_file, "validation")
             both = frame.index.intersection(held.index)
-            if len(both):
+            if len(both) and self.ids_restart:
+                held.index = "validation/" + held.index
+            elif len(both):
                 raise DataError(f"{len(both)} ids are in {self.train_file} and in {self.valid_file}: {shorten(both)}")
             frame = pd.concat([frame.assign(given=-1), held.assign(given=0)]).sort_index()
         return frame
 
-    def _read_rows(self, name: str, what: str) -> pd.DataFrame:
-        frame = read(self.data / name, text=self._text_columns(), **self.form)
+    def _read(self, name: str, text: Sequence[str] = ()) -> pd.DataFrame:
+        """The rows of a file as they are, some columns as text."""
+        return read(self.data / name, text=[*self._text_columns(), *text], **self.form)
+
+    def _read_rows(self, name: str, part: str) -> pd.DataFrame:
+        frame = self._read(name)
         lacking = [c for c in self.task.targets if c not in frame]
         problems = [f'{name} has no target column "{c}"{did_you_mean(c, frame.columns)}' for c in lacking]
         if self.valid_file and "given" in frame:
             problems.append(f'{name} has a column "given", the word that tells rows of {self.valid_file} apart: rename it')
-        known = list(frame.columns)
+        known, made = list(frame.columns), self._made()
+        problems += self.places.problems(known) if self.places.pattern else []
         for kind, listed in self.columns.items():
             if kind not in (*FEATURE_KINDS, *ROLE_KINDS, "given"):
                 problems.append(f'input.columns has no kind "{kind}"{did_you_mean(kind, [*FEATURE_KINDS, *ROLE_KINDS])}')
-            made = set(self.made_features())
             problems += [f'input.columns.{kind}: {name} has no column "{c}"{did_you_mean(c, known)}' for c in listed if c not in known and c not in made]
-        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known and c not in set(self.made_features())]
+        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known and c not in made]
         found = [c for c in self.id if c in frame]
         if found and len(found) < len(self.id):
             problems.append(f"{name} has only some of the id columns: {shorten(found)} of {shorten(self.id)}")
         if self.id and not found and not self.id_by_position:
-            problems.append(f'{name} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}; if {what} rows have none, set input.id = ""')
+            problems.append(f'{name} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}; if its rows have none, set input.id = ""')
         if problems:
             raise DataError(bullets(problems))
         if not len(frame):
             raise DataError(f"{name} has a header and no rows")
-        return with_ids(frame, found, name)
+        return self._with_pictures(with_ids(frame, found, name), part)
+
+    def _with_pictures(self, rows: pd.DataFrame, part: str) -> pd.DataFrame:
+        return rows.assign(image=self.places.of(self._part(part), rows, self.id)) if self.places.pattern else rows
 
     def read_test(self, text: Sequence[str] = ()) -> pd.DataFrame:
         """Raw test rows, index id.
 
         text  columns that the training rows read as text
         """
-        frame = read(self.data / self.test_file, text=[*self._text_columns(), *text], **self.form)
+        frame = self._read(self.test_file, text)
         if not len(frame):
             raise DataError(f"{self.test_file} has a header and no rows: there is nothing to predict")
         found = [c for c in self.id if c in frame]
         if self.id and len(found) == len(self.id):
-            return with_ids(frame, found, self.test_file)
+            return self._with_pictures(with_ids(frame, found, self.test_file), "test")
         if not self.id_by_position and self.id:
             raise DataError(
                 f'{self.test_file} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}\n'
@@ -138,7 +172,7 @@ class Tabular:
         else:
             ids = sample.index
         frame.index = pd.Index(ids, dtype="str", name="id")
-        return frame.sort_index()
+        return self._with_pictures(frame.sort_index(), "test")
 
     def sample(self) -> pd.DataFrame | None:
         """The sample submission: text cells, index id in the file's order; None if the config names none."""
@@ -164,6 +198,9 @@ class Tabular:
         """Names of the columns that `features` adds, so that the config may name their kinds."""
         return []
 
+    def _made(self) -> set[str]:
+        return {*self.made_features(), *(["image"] if self.places.pattern else [])}
+
     def features(self, rows: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
         """The rows with columns of the competition's own. Neither frame holds the target.
 
@@ -173,6 +210,7 @@ class Tabular:
 
     def tables(self) -> Tables:
         """The checked frames. Raises DataError with all that is wrong in a file."""
+        self.notes = []
         raw = self.read_train()
         truth = self.truth(raw, self.train_file)
         self.task.learn(truth)
@@ -188,7 +226,22 @@ class Tabular:
         train, test = (f.drop(columns=self.drop, errors="ignore") for f in self._with_features(raw, tested))
         del raw, tested  # typing frees a column at a time
         schema, more = self._schema(train, test)
-        return Tables(typed(train, schema, self.train_file), typed(test, schema, self.test_file), truth, schema, roles, notes + more)
+        train, test = (self._located(typed(f, schema, name), schema, name) for f, name in ((train, self.train_file), (test, self.test_file)))
+        return Tables(train, test, truth, schema, roles, [*notes, *self.notes, *more])
+
+    def _located(self, rows: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.DataFrame:
+        """Typed rows with the full path of each picture. Raises DataError for a column whose pictures are all missing."""
+        for name in [n for n, c in schema.items() if c.kind == "image" and not holds_arrays(rows[n])]:
+            if name not in self._made():
+                rows[name] = _places.located(self.data, rows[name])
+            paths = rows[name].dropna()
+            if len(paths) and not _places.any_there(self.data, paths):
+                raise DataError(
+                    f"none of the {len(paths)} pictures of {source} is there: {shorten(paths, 2)}\n"
+                    f"{_places.described(self.data)}\n"
+                    'input.pictures says where they lie, such as "{part}/{id}.jpg"'
+                )
+        return rows
 
     def _role(self, raw: pd.DataFrame, kind: str) -> pd.Series:
         """The values of a role: of several group columns the combination, of several time columns the date of year, month, day, hour, minute."""
@@ -205,7 +258,7 @@ class Tabular:
         if type(self).features is not Tabular.features:
             raw = self.read_train().drop(columns=[*self.task.targets, *(["given"] if self.valid_file else [])])
             _, tested = self._with_features(raw, tested)
-        return typed(tested, schema, self.test_file)
+        return self._located(typed(tested, schema, self.test_file), schema, self.test_file)
 
     def _with_features(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         if type(self).features is Tabular.features:
@@ -215,19 +268,22 @@ class Tabular:
         return self.features(train.copy(), everyone), self.features(test.copy(), everyone)
 
     def _schema(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
-        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])}
+        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({"image": "image"} if self.places.pattern else {})
         role_only = {c for kind in (*ROLE_KINDS, "given") for c in self.columns.get(kind, [])} - set(told)
-        schema, notes, missing, constant = {}, [], [], []
+        schema, notes, missing, constant, nowhere = {}, [], [], [], []
         for name in train:
             if name in role_only:
                 continue
             if name not in test:
                 missing.append(name)
-            elif _is_constant(train[name]):
+            elif not holds_arrays(train[name]) and _is_constant(train[name]):
                 constant.append(name)
             else:
                 inferred = infer_kind(train[name])
                 kind = told.get(name, inferred.kind)
+                if kind == "image" and name not in {*told, *self.made_features()} and not _places.any_there(self.data, train[name].dropna()):
+                    nowhere.append(name)
+                    continue
                 schema[name] = inferred if kind == inferred.kind else Column(kind)
         unread = [n for n, c in schema.items() if c.kind not in names("encoders")]
         if missing:
@@ -237,6 +293,8 @@ class Tabular:
             notes.append(f"not in {self.train_file}, so left out: {shorten(beyond)}")
         if constant:
             notes.append(f"one value in all training rows, so left out: {shorten(constant)}")
+        if nowhere:
+            notes.append(f"names pictures, none of which is in {self.data}, so left out: {shorten(nowhere)}")
         if unread:
             notes.append(f"no encoder for their kind, so left out: {shorten(f'{n} ({schema[n].kind})' for n in unread)}")
         schema = {n: c for n, c in schema.items() if n not in unread}

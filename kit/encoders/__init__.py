@@ -2,11 +2,12 @@
 
 Each file holds the encoder of one column kind: `fit_transform(columns, goal, group)` for the training rows of a fold,
 `transform(columns)` for all other rows, `state()` and `restore(state)` as JSON. All give Features, so that an estimator need not
-know where a feature came from.
+know where a feature came from. Files that cells name, such as pictures, are gathered once for all folds: nothing is learned from them.
 """
 
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Features:
     dense   (n, d) float32, or float64 where whole numbers need it; missing is NaN
     codes   (n, c) int32 category codes: 0 is missing or never seen in training, `sizes[j]` counts the codes of column j, 0 included
     sparse  (n, s) CSR float32, or None
+    pictures  column -> album.Pictures of the n rows, decoded when asked for: for a model that takes them
     """
 
     dense: np.ndarray
@@ -33,6 +35,7 @@ class Features:
     code_names: list[str]
     sizes: list[int]
     sparse: scipy.sparse.csr_matrix | None = None
+    pictures: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def of(n: int, *, dense: dict[str, np.ndarray] | None = None, codes: dict[str, tuple[np.ndarray, int]] | None = None, sparse=None) -> "Features":
@@ -61,7 +64,13 @@ class Features:
             [n for p in parts for n in p.code_names],
             [s for p in parts for s in p.sizes],
             scipy.sparse.hstack(sparse, format="csr") if sparse else None,
+            {name: pictures for p in parts for name, pictures in p.pictures.items()},
         )
+
+    def take(self, rows: np.ndarray) -> "Features":
+        """rows  (m,) positions, or (n,) bool"""
+        sparse = None if self.sparse is None else self.sparse[rows]
+        return replace(self, dense=self.dense[rows], codes=self.codes[rows], sparse=sparse, pictures={k: v.take(rows) for k, v in self.pictures.items()})
 
 
 @dataclass
@@ -80,6 +89,26 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: np.ndarray) -> "Examples":
+        """rows  (m,) positions, or (n,) bool"""
+        target, weight = (None if v is None else v[rows] for v in (self.target, self.weight))
+        return Examples(self.ids[rows], self.features.take(rows), target, weight)
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """Where gathered files are kept for later, and how they are read.
+
+    folder   of the cache; None keeps nothing
+    takes    column kinds that the model takes as they are: of others, numbers are made
+    threads  that read at once
+    """
+
+    folder: Path | None = None
+    takes: tuple[str, ...] = ()
+    threads: int = 1
+    progress: Callable[[str], None] = lambda line: None
+
 
 @dataclass
 class Encoders:
@@ -87,12 +116,14 @@ class Encoders:
 
     schema   column -> kind; only features are encoded
     options  column kind -> the encoder's options
+    stores   column -> what was gathered for it
     """
 
     schema: dict[str, Column]
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
     fitted: dict[str, Any] = field(default_factory=dict)
+    stores: dict[str, Any] = field(default_factory=dict)
 
     def _columns(self, kind: str) -> list[str]:
         return [name for name, column in self.schema.items() if column.kind == kind]
@@ -107,10 +138,16 @@ class Encoders:
         for kind in FEATURE_KINDS:
             names = self._columns(kind)
             if names:
-                encoder = find("encoders", kind)(**self.options.get(kind, {}))
+                encoder = self._encoder(kind)
                 self.fitted[kind] = encoder
                 parts.append(encoder.fit_transform(rows[names], goal, group, zlib.crc32(f"{kind}{self.seed}".encode())))
         return Features.beside(parts)
+
+    def _encoder(self, kind: str) -> Any:
+        encoder = find("encoders", kind)(**self.options.get(kind, {}))
+        if hasattr(encoder, "gather"):
+            encoder.stores = {name: self.stores[name] for name in self._columns(kind)}
+        return encoder
 
     def transform(self, rows: pd.DataFrame) -> Features:
         return Features.beside([encoder.transform(rows[self._columns(kind)]) for kind, encoder in self.fitted.items()])
@@ -127,10 +164,32 @@ class Encoders:
         )
 
     @staticmethod
-    def load(path: Path) -> "Encoders":
+    def load(path: Path, stores: dict[str, Any] | None = None) -> "Encoders":
         saved = read_json(path)
-        encoders = Encoders({n: Column(*c) for n, c in saved["schema"].items()}, saved["options"], saved["seed"])
+        encoders = Encoders({n: Column(*c) for n, c in saved["schema"].items()}, saved["options"], saved["seed"], stores=stores or {})
         for kind, state in saved["state"].items():
-            encoders.fitted[kind] = find("encoders", kind)(**encoders.options.get(kind, {}))
+            encoders.fitted[kind] = encoders._encoder(kind)
             encoders.fitted[kind].restore(state)
         return encoders
+
+
+def gathered(
+    train: pd.DataFrame | None, test: pd.DataFrame, schema: dict[str, Column], options: dict[str, dict[str, Any]], how: Gathering
+) -> tuple[pd.DataFrame | None, pd.DataFrame, dict[str, Any]]:
+    """The frames with positions in the place of the files that their cells name, and column -> the store that they are positions in.
+
+    train  None where only new rows are to be predicted
+    """
+    stores: dict[str, Any] = {}
+    for name, column in schema.items():
+        encoder = find("encoders", column.kind)(**options.get(column.kind, {}))
+        if not hasattr(encoder, "gather"):
+            continue
+        frames = [test] if train is None else [train, test]
+        cells = np.concatenate([f[name].to_numpy(dtype=object) for f in frames])
+        stores[name] = encoder.gather(name, cells, 0 if train is None else len(train), how)
+        places = np.arange(len(cells))
+        if train is not None:
+            train = train.assign(**{name: places[: len(train)]})
+        test = test.assign(**{name: places[len(places) - len(test) :]})
+    return train, test, stores

@@ -2,7 +2,8 @@
 
 A file each, holding one class. `__init__(setup, *, options)` stores; `fit(train, found)` fits; `predict(rows)` gives what the task
 decodes: (n,) or (n, outputs), probabilities for classes. An estimator that must watch other rows to know when to stop has
-`watches = True` and `watch(train, watched)`, whose findings are handed to `fit`. `save(folder)` and `load(folder)` use text and
+`watches = True` and `watch(train, watched)`, whose findings are handed to `fit`. One that reads column kinds as they are, such as
+pictures, names them in `takes`; one whose speed depends on the machine has `measure(train)`, which gives values of [train]. `save(folder)` and `load(folder)` use text and
 safetensors only.
 """
 
@@ -26,6 +27,7 @@ class Setup:
     loss        name and options; always resolved
     progress    called with a line for people
     checkpoints a folder for what makes an interrupted fit go on; None for fits that need not
+    augment     values of [augment], for models that take pictures
     """
 
     task: str
@@ -36,6 +38,7 @@ class Setup:
     threads: int = 1
     progress: Callable[[str], None] = lambda line: None
     checkpoints: Path | None = None
+    augment: dict[str, Any] = field(default_factory=dict)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

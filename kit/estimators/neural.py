@@ -1,7 +1,9 @@
-"""A network from the zoo, trained by Lightning on scaled numbers, category codes and hashed n-grams, by a fixed schedule."""
+"""A network from the zoo, trained by Lightning on scaled numbers, category codes, hashed n-grams and pictures, by a fixed schedule."""
 
 import hashlib
 import json
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +17,20 @@ from kit.errors import ConfigError, DataError, shorten
 from kit.estimators import Setup
 from kit.files import whole
 from kit.registry import find, names
+from kit.transforms import Augment
 from kit.zoo._checkpoint import Progress, read
-from kit.zoo._optimizers import Name, Schedule
+from kit.zoo._loading import Looks, loader
+from kit.zoo._measure import measured
+from kit.zoo._optimizers import Schedule, check_optimizer
 from kit.zoo._preparation import Preparation, Rows
-from kit.zoo._supervised import Plan, Supervised, batches_of, predicted
+from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of, predicted
 from kit.zoo._training import train as run
 
 _BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256), 1_000_000: (8, 512), np.inf: (5, 1024)}  # most: epochs, batch
+_BY_PICTURES = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
 _LR = 1e-3  # for a network that names none of its own
 _ROWS_AT_ONCE = 4096  # in prediction
+_PICTURES_AT_ONCE = 128
 
 
 class Neural:
@@ -37,52 +44,105 @@ class Neural:
         *,
         epochs: int = 0,
         batch_size: int = 0,
+        accumulate: int = 1,
         lr: float = 0.0,
+        layer_decay: float = 1.0,
+        freeze_epochs: int = 0,
         weight_decay: float = 0.1,
-        optimizer: Name = "adamw",
+        optimizer: str = "adamw",
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         clip_norm: float = 1.0,
         ema: float = 0.0,
         numbers: Literal["quantile", "robust"] = "quantile",
-        precision: Literal["32-true", "bf16-mixed"] = "32-true",
+        precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto",
+        channels_last: Literal["auto", "yes", "no"] = "auto",
+        workers: int = -1,
+        prefetch: int = 0,
         accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto",
         devices: int = 1,
     ):
         """
-        epochs        0 is chosen by the number of training rows
-        batch_size    rows of a step, over all devices; 0 is chosen by the number of training rows
-        lr            at its highest, per step; 0 is what suits the network
-        weight_decay  per step, times lr; none for biases, norms and tables with sparse gradients
-        schedule      of lr over all steps
-        warmup        0..1, share of the steps in which lr rises to its highest
-        clip_norm     longest gradient of a step, over all weights; 0 is any
-        ema           0..1, share of the averaged weights that a step keeps (0.999); 0 averages none
-        numbers       their scaling: ranks on the normal curve, or by median and interquartile range
-        devices       processes that train together, each with its share of every batch
+        epochs         0 is chosen by the number of training rows
+        batch_size     rows of a step, over all devices; 0 is chosen by the number of training rows
+        accumulate     parts that a step's rows are worked through in, for less memory
+        lr             at its highest, per step; 0 is what suits the network
+        layer_decay    0..1, what a layer's lr is multiplied by for each layer above it
+        freeze_epochs  first epochs in which only the head learns
+        weight_decay   per step, times lr; none for biases, norms and tables with sparse gradients
+        optimizer      adamw, nadam, sgd, or another of torch or timm by its name
+        schedule       of lr over all steps
+        warmup         0..1, share of the steps in which lr rises to its highest
+        clip_norm      longest gradient of a step, over all weights; 0 is any
+        ema            0..1, share of the averaged weights that a step keeps (0.999); 0 averages none
+        numbers        their scaling: ranks on the normal curve, or by median and interquartile range
+        precision      auto, and channels_last auto: for pictures whatever a short measurement finds quicker, else 32-true
+        channels_last  how pictures lie in memory
+        workers        processes that read pictures ahead; -1 is measured
+        prefetch       batches that each of them is ahead by; 0 is measured
+        devices        processes that train together, each with its share of every batch
         """
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
+        self.takes: tuple[str, ...] = getattr(network, "takes", ())
         self.loss = find("losses", setup.loss)(setup.task, **setup.loss_options)
-        if setup.task not in self.loss.tasks:
-            serving = [n for n in names("losses") if setup.task in find("losses", n).tasks]
-            raise ConfigError(
-                f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"\n'
-                f"set train.loss to one that serves it: {shorten(serving, 20)}"
-            )
+        self._check_options()
+        self.augment = self.transforms = None
+        if "image" in self.takes:
+            self.augment = Augment(**setup.augment)
+            self.transforms = find("transforms", self.augment.transforms)(self.augment)
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
         self.centre, self.spread = np.zeros(1), np.ones(1)  # of the target, each (outputs,) for a regression
+        self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture
+
+    def _check_options(self) -> None:
+        setup, given, problems = self.setup, self.options, []
+        if setup.task not in self.loss.tasks:
+            serving = [n for n in names("losses") if setup.task in find("losses", n).tasks]
+            problems.append(
+                f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"\n'
+                f"set train.loss to one that serves it: {shorten(serving, 20)}"
+            )
+        try:
+            check_optimizer(given["optimizer"])
+        except ConfigError as error:
+            problems.append(str(error))
+        for key, needed in (("layer_decay", "layers"), ("freeze_epochs", "head")):
+            if given[key] not in (0, 1.0) and not hasattr(self.network_type, needed):
+                problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
+        if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
+            problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
+        if self.loss.remembers and given["devices"] > 1:
+            problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    def measure(self, train: Examples) -> dict[str, Any]:
+        """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
+        if self.augment is None:
+            return {}
+        train = self._seen(train)
+        self.preparation.fit(train.features)
+        self._fit_target(train.target)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.setup.seed)
+            return measured(self._build(), self.loss, self._training_rows(train), self._plan(len(train)), self.transforms, self._looking(), self.options, self.setup.progress)
 
     def fit(self, train: Examples, found: dict) -> None:
         setup = self.setup
+        train = self._seen(train)
         self.preparation.fit(train.features)
         self._fit_target(train.target)
+        target = np.eye(setup.outputs)[train.target] if setup.task == "multiclass" else train.target.reshape(len(train), -1)
+        self.prior = np.average(target, axis=0, weights=train.weight)
         plan = self._plan(len(train))
-        identity = self._identity(train, plan)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.network = self._build()
+            if hasattr(self.network, "start"):
+                self.network.start()
+            identity = self._identity(train, plan)
             progress = read(setup.checkpoints, identity) if setup.checkpoints else Progress()
             if progress.epochs:
                 setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
@@ -90,14 +150,64 @@ class Neural:
                 self.network.load_state_dict({**progress.network, **progress.averaged})
             else:
                 rows = self._training_rows(train)
-                module = Supervised(self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity)
-                run(module, setup.progress, **{k: self.options[k] for k in ("accelerator", "devices", "precision")})
+                looking, feeding = self._looking(), self._feeding()
+                module = Supervised(
+                    self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.transforms, looking, feeding
+                )
+                run(module, setup.progress, precision=feeding.precision, **{k: self.options[k] for k in ("accelerator", "devices")})
         self.network.eval()
 
+    def pretrain(self, examples: Examples, *, method: str, **options: Any) -> tuple[torch.nn.Module, list[float]]:
+        """(network, mean loss of each epoch): learns from the pictures of these rows; whatever target they have is not looked at."""
+        from kit.zoo._selfsupervised import contrasted  # needs a library of its own extra
+
+        setup, augment = self.setup, self.augment
+        assert method == "simclr" and setup.checkpoints is not None
+        self.preparation.fit(examples.features)
+        rows = self.preparation.rows(examples.features)
+        rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            network = self._build()
+            network.start()
+            devices = {k: self.options[k] for k in ("accelerator", "devices")}
+            told = {"transforms": augment.transforms, "flip": augment.flip, **options}
+            losses = contrasted(network, rows, examples.ids, setup, Looking(augment.size), self._feeding(), setup.checkpoints, devices, **told)
+        return network, losses
+
+    def _seen(self, train: Examples) -> Examples:
+        """The rows that have a picture, where pictures are what the network looks at: from the others nothing can be learned."""
+        if self.augment is None:
+            return train
+        if not train.features.pictures:
+            raise DataError("the rows have no column of pictures, which this model looks at\nname one: input.columns.image = [...]")
+        if len(train.features.pictures) > 1:
+            raise DataError(f"the rows have {len(train.features.pictures)} columns of pictures: {shorten(train.features.pictures)}; this model looks at one\ndrop the others: input.drop = [...]")
+        there = next(iter(train.features.pictures.values())).there
+        if not there.any():
+            raise DataError("none of the training rows has a picture that can be read")
+        return train if there.all() else train.take(there)
+
+    def _looking(self) -> Looking:
+        a = self.augment
+        return Looking() if a is None else Looking(a.size, a.first_size, a.mixup, a.cutmix, a.mix_share)
+
+    def _feeding(self) -> Feeding:
+        given = self.options
+        return Feeding(
+            "32-true" if given["precision"] == "auto" else given["precision"],
+            given["channels_last"] != "no",
+            max(given["workers"], 0),
+            given["prefetch"] or 2,
+        )
+
     def _build(self) -> torch.nn.Module:
-        return self.network_type(self.preparation.inputs(self.setup.outputs), **self.network_options)
+        side = 0 if self.augment is None else self.augment.size
+        return self.network_type(self.preparation.inputs(self.setup.outputs, side), **self.network_options)
 
     def _fit_target(self, target: np.ndarray) -> None:
+        tensor = torch.from_numpy(np.asarray(target).astype(np.int64 if self.setup.task == "multiclass" else np.float32))
+        self.loss.learn(tensor, self.setup.outputs)
         if not self.loss.unit:
             return
         columns = target.reshape(len(target), -1).astype(np.float64)
@@ -121,41 +231,72 @@ class Neural:
             target = (target.reshape(len(train), -1) - self.centre) / self.spread
         tensor = torch.from_numpy(target.astype(np.int64 if self.setup.task == "multiclass" else np.float32))
         weight = np.ones(len(train)) if train.weight is None else train.weight / train.weight.mean()
-        return Rows(**rows.tensors(), target=tensor, weight=torch.from_numpy(weight.astype(np.float32)))
+        return replace(rows, target=tensor, weight=torch.from_numpy(weight.astype(np.float32)))
 
     def _plan(self, n: int) -> Plan:
         given = self.options
-        epochs, size = next(usual for most, usual in _BY_ROWS.items() if n <= most)
+        epochs, size = next(usual for most, usual in (_BY_ROWS if self.augment is None else _BY_PICTURES).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
         lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
-        same = ("weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema")
+        same = ("weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs")
         return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 
     def _identity(self, train: Examples, plan: Plan) -> str:
         """A hash of all that decides what the training does."""
         setup = self.setup
         asked = [setup.task, setup.outputs, setup.loss, setup.loss_options]
-        told = [asked, self.options, self.network_type.__qualname__, self.network_options, str(plan)]
+        deciding = {k: v for k, v in self.options.items() if k not in ("workers", "prefetch")}
+        told = [asked, deciding, self.network_type.__qualname__, self.network_options, str(plan)]
+        arrays = [*self.preparation.state.values(), train.target, train.weight]
+        if self.augment is not None:
+            pictures = next(iter(train.features.pictures.values()))
+            told += [asdict(self._looking()), setup.augment, pictures.album.key]
+            arrays += [pictures.rows, *(t.detach().numpy() for t in self.network.state_dict().values())]  # what it starts from, too
         identity = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-        for array in (*self.preparation.state.values(), train.target, train.weight):
+        for array in arrays:
             identity.update(np.ascontiguousarray(array if array is not None else 0).tobytes())
         return identity.hexdigest()[:16]
 
     @torch.inference_mode()
     def predict(self, rows: Examples) -> np.ndarray:
         torch.set_num_threads(self.setup.threads)
-        prepared = self.preparation.rows(rows.features)
         device = _device(self.options["accelerator"])
-        network, parts = self.network.to(device), []
+        network = self.network.to(device)
+        if not len(rows):
+            raw = np.empty((0, self.setup.outputs))
+        elif self.augment is None:
+            raw = self._of_tables(rows, network, device)
+        else:
+            raw = self._of_pictures(rows, network, device)
+        self.network.cpu()
+        return raw * self.spread + self.centre if self.loss.unit else raw
+
+    def _of_tables(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
+        prepared, parts = self.preparation.rows(rows.features), []
         for some in torch.arange(len(rows)).split(_ROWS_AT_ONCE):
             batch = {k: v.to(device) for k, v in prepared.batch(some).items()}
             parts.append(predicted(self.loss, network(batch)).cpu())
-        self.network.cpu()
-        raw = torch.cat(parts).double().numpy() if len(rows) else np.empty((0, self.setup.outputs))
-        return raw * self.spread + self.centre if self.loss.unit else raw
+        return torch.cat(parts).double().numpy()
+
+    def _of_pictures(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
+        """The mean over the test-time views; where there is no picture, the mean answer of the training rows."""
+        feeding = self._feeding()
+        there = np.flatnonzero(next(iter(rows.features.pictures.values())).there)
+        views = self.transforms.views(self.augment.size)
+        order = np.array_split(there, -(-len(there) * len(views) // _PICTURES_AT_ONCE)) if len(there) else []
+        looks = Looks(self.preparation.rows(rows.features), views)
+        workers = feeding.workers if len(order) > 2 * feeding.workers else 0
+        raw = np.tile((self.prior - self.centre) / self.spread if self.loss.unit else self.prior, (len(rows), 1)).astype(np.float64)
+        half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(feeding.precision)
+        for some, batch in zip(order, loader(looks, order, workers=workers, prefetch=feeding.prefetch, device=device)):
+            with torch.autocast(device.type, half) if half is not None else nullcontext():
+                logits = network({k: v.to(device) for k, v in batch.items()})
+            each = predicted(self.loss, logits).cpu().double().numpy()
+            raw[some] = each.reshape(len(views), len(some), -1).mean(axis=0)
+        return raw
 
     def save(self, folder: Path) -> None:
-        arrays = {f"preparation.{k}": v for k, v in self.preparation.state.items()} | {"target.centre": self.centre, "target.spread": self.spread}
+        arrays = {f"preparation.{k}": v for k, v in self.preparation.state.items()} | {"target.centre": self.centre, "target.spread": self.spread, "target.prior": self.prior}
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | {k: torch.from_numpy(v) for k, v in arrays.items()}
         with whole(folder / "model.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
@@ -167,6 +308,7 @@ class Neural:
             parts[part][name] = tensor
         self.preparation.state = {k: v.numpy() for k, v in parts["preparation"].items()}
         self.centre, self.spread = parts["target"]["centre"].numpy(), parts["target"]["spread"].numpy()
+        self.prior = parts["target"]["prior"].numpy()
         with torch.random.fork_rng(devices=[]):
             self.network = self._build()
         self.network.load_state_dict(parts["network"])

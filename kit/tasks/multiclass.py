@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
-from kit.errors import DataError, shorten
+from kit.errors import ConfigError, DataError, shorten
 from kit.predictions import Predictions
+from kit.tables import WEIGHT
 from kit.tasks._task import ClassTask, as_list, check_one_target, codes, in_order, labels, native
 
 WIDE = 200  # above this many classes a prediction lists the best LISTED
@@ -27,6 +29,7 @@ class Multiclass(ClassTask):
         check_one_target(self.targets, "multiclass")
         self.cell, self.top = cells, top
         self.classes: list[str] = []
+        self.ratios: dict[str, float] = {}  # class -> its share of the test rows over its share of the rows learned from, where it is known
 
     @property
     def outputs(self) -> int:
@@ -36,6 +39,20 @@ class Multiclass(ClassTask):
         self.classes = in_order(truth[self.targets[0]].unique())
         if len(self.classes) < 2:
             raise DataError(f"{self.targets[0]} has one class in the training rows: {shorten(self.classes)}\nthere is nothing to tell apart")
+
+    def shares(self, prior: str | dict[str, float]) -> dict[str, float]:
+        """class -> share of the rows, summing to 1. Raises ConfigError for classes that there are not, or shares below 0."""
+        if prior == "uniform":
+            return {c: 1 / len(self.classes) for c in self.classes}
+        given = prior if isinstance(prior, dict) else {}
+        wrong = sorted(set(given) ^ set(self.classes)) or [c for c, share in given.items() if share < 0]
+        if wrong or not sum(given.values()):
+            raise ConfigError(f'score.prior: expected "uniform", or a share of 0 or more for each class and no other; wrong: {shorten(wrong)}')
+        return {c: share / sum(given.values()) for c, share in given.items()}
+
+    def expect(self, ratios: dict[str, float]) -> None:
+        """ratios  class -> its share of the test rows over its share of the rows that are learned from"""
+        self.ratios = ratios
 
     def encode(self, truth: pd.DataFrame) -> np.ndarray:
         """(n,) int64 class positions."""
@@ -85,19 +102,32 @@ class Multiclass(ClassTask):
         return [list(row) for row in np.array(self.classes, dtype=object)[best]]
 
     def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[np.ndarray, Any]:
-        rows, true = predictions.aligned(truth["id"]), truth[self.targets[0]].to_numpy()
+        rows, true = _scaled(predictions.aligned(truth["id"]), post, self.classes), truth[self.targets[0]].to_numpy()
         if needs == "probability":
             return codes(true, self.classes, "the truth"), self._matrix(rows)
         if needs == "ranking":
             return true, self._ranked(rows, LISTED)
-        first = np.array([names[0] if names else "" for names in self._ranked(_scaled(rows, post, self.classes), 1)], dtype=object)
+        first = np.array([names[0] if names else "" for names in self._ranked(rows, 1)], dtype=object)
         both = native(np.concatenate([true, first]), self.classes)
         return both[: len(true)], both[len(true) :]
 
     def fit_post(
-        self, truth: pd.DataFrame, predictions: Predictions, metric, *, class_factors: Literal["fit", "none", ""] = ""
+        self,
+        truth: pd.DataFrame,
+        predictions: Predictions,
+        metric,
+        *,
+        class_factors: Literal["fit", "none", ""] = "",
+        prior: float | Literal["fit"] = "fit",
     ) -> dict[str, Any]:
-        """class_factors  a factor for each class's probability before the best is taken; "" fits them where the metric weighs rare classes"""
+        """
+        class_factors  a factor for each class's probability before the best is taken; "" fits them where the metric weighs rare classes
+        prior          how far probabilities are moved to the class balance of score.prior, where that is given: 0 not, 1 as the theorem of
+                       Bayes says, "fit" as far as makes the weighted log loss least
+        """
+        if self.ratios:
+            power = _prior_power(self, truth, predictions) if prior == "fit" else float(prior)
+            return {"prior": power, "class_factors": {c: self.ratios[c] ** power for c in self.classes}}
         if metric.needs(self.gives) != "label" or class_factors == "none" or "labels" in predictions.rows:
             return {}
         if class_factors == "" and metric.threshold is not None:
@@ -105,7 +135,7 @@ class Multiclass(ClassTask):
         return _fit_factors(self, truth, predictions, metric)
 
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
-        rows = predictions.rows
+        rows = _scaled(predictions.rows, post, self.classes)
         if self.cell == "probabilities" or (self.cell == "" and len(columns) > 1):
             self._check_columns(columns)
             matrix = self._matrix(rows)
@@ -113,7 +143,7 @@ class Multiclass(ClassTask):
             return {c: matrix[:, place[c]] if c in place else np.zeros(len(rows)) for c in columns}  # no training row has such a class
         if self.cell == "labels" or (self.cell == "" and needs == "ranking"):
             return {columns[0]: np.array([" ".join(names) for names in self._ranked(rows, self.top)], dtype=object)}
-        return {columns[0]: np.array([n[0] for n in self._ranked(_scaled(rows, post, self.classes), 1)], dtype=object)}
+        return {columns[0]: np.array([n[0] for n in self._ranked(rows, 1)], dtype=object)}
 
     def _check_columns(self, columns: list[str]) -> None:
         lacking = [c for c in self.classes if c not in columns]
@@ -132,10 +162,40 @@ class Multiclass(ClassTask):
 
 
 def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.DataFrame:
+    """Probabilities times the factors of their classes, summing to 1 again; of lists, in their new order."""
     factors = post.get("class_factors")
-    if not factors or "labels" in rows:
+    if not factors:
         return rows
-    return rows.assign(**{f"p_{c}": rows[f"p_{c}"] * factors.get(c, 1.0) for c in classes})
+    if "labels" in rows:
+        ordered = []
+        for names, scores in zip(rows["labels"], rows["scores"]):
+            weighted = np.array([s * factors.get(c, 1.0) for c, s in zip(names, scores)])
+            best = np.argsort(-weighted, kind="stable")
+            ordered.append(([names[k] for k in best], weighted[best] / (weighted.sum() or 1.0)))
+        return rows.assign(labels=pd.Series([o[0] for o in ordered], index=rows.index, dtype=object), scores=pd.Series([o[1] for o in ordered], index=rows.index, dtype=object))
+    columns = [f"p_{c}" for c in classes]
+    matrix = rows[columns].to_numpy(dtype=np.float64) * np.array([factors.get(c, 1.0) for c in classes])
+    total = matrix.sum(axis=1, keepdims=True)
+    return rows.assign(**dict(zip(columns, (matrix / np.where(total > 0, total, 1.0)).T)))
+
+
+def _prior_power(task: Multiclass, truth: pd.DataFrame, predictions: Predictions) -> float:
+    """How far towards the test's class balance makes the log loss of the rows, weighted to that balance, least.
+
+    The theorem of Bayes says 1 for a calibrated model of the training balance (Saerens et al. 2002, equation 2.4), and 0 for one whose loss has
+    corrected it already; between and beyond them lie models that are neither.
+    """
+    p = task._matrix(predictions.aligned(truth["id"]))
+    own = codes(truth[task.targets[0]], task.classes, "the truth")
+    weight = truth[WEIGHT].to_numpy() if WEIGHT in truth else np.ones(len(truth))
+    logs, ratios = np.log(np.clip(p, 1e-7, None)), np.log([max(task.ratios[c], 1e-12) for c in task.classes])
+    grid = np.round(np.arange(0.0, 2.01, 0.1), 1)
+    losses = []
+    for power in grid:
+        moved = logs + power * ratios
+        chosen = moved[np.arange(len(own)), own] - logsumexp(moved, axis=1)
+        losses.append(-np.average(chosen, weights=weight))
+    return float(grid[int(np.argmin(losses))])
 
 
 def _fit_factors(task: Multiclass, truth: pd.DataFrame, predictions: Predictions, metric) -> dict[str, Any]:

@@ -23,18 +23,20 @@ class Progress:
     epochs     finished ones
     network    its state
     optimizer  "<what>.<parameter>" -> tensor
-    averaged   parameter -> its moving average, if there is one
+    averaged   parameter or buffer -> its moving average, if there is one
+    loss       what the loss remembers of the rows, if it does
     """
 
     epochs: int = 0
     network: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     averaged: dict[str, Tensor] = field(default_factory=dict)
+    loss: dict[str, Tensor] = field(default_factory=dict)
 
 
 def write(folder: Path, progress: Progress, identity: str) -> None:
     """identity  of the training: one with another does not go on from here"""
-    tensors = {f"{part}.{k}": v for part in ("network", "optimizer", "averaged") for k, v in getattr(progress, part).items()}
+    tensors = {f"{part}.{k}": v for part in ("network", "optimizer", "averaged", "loss") for k, v in getattr(progress, part).items()}
     with whole(folder / NAME) as temporary:
         metadata = {"epochs": str(progress.epochs), "identity": identity}
         safetensors.torch.save_file({k: _alone(v) for k, v in tensors.items()}, temporary, metadata)
@@ -66,7 +68,10 @@ def restore(optimizer: Optimizer, network: nn.Module, state: dict[str, Tensor]) 
     for key, value in state.items():
         what, _, name = key.partition(".")
         counts = not value.is_floating_point() and value.dim() == 0  # torch's sparse Adam counts its steps in a plain int
-        optimizer.state[parameters[name]][what] = int(value) if counts else value
+        parameter = parameters[name]
+        if value.shape == parameter.shape:  # laid out as the parameter is, which a file does not keep
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        optimizer.state[parameter][what] = int(value) if counts else value
 
 
 def _alone(tensor: Tensor) -> Tensor:

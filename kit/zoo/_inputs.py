@@ -19,12 +19,14 @@ class Inputs:
     sizes    codes of each column of `codes` (n, columns) int64; 0 is missing or never seen in training
     sparse   columns of the n-grams, given as `bag_indices`, `bag_offsets` (n,) and `bag_weights`, as an EmbeddingBag takes them
     outputs  columns of the network's output: (n, outputs), or (n, members, outputs) for an ensemble in one network
+    side     pixels: pictures are given as `image` (n, 3, side, side) uint8; 0 where there are none
     """
 
     dense: int
     sizes: tuple[int, ...]
     sparse: int
     outputs: int
+    side: int = 0
 
 
 class InputLayer(nn.Module):

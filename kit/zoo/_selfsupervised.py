@@ -1,0 +1,111 @@
+"""Learns from pictures without labels: two views of a picture should look alike to the network, and unlike those of all others (SimCLR)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules import SimCLRProjectionHead
+from torch import Tensor, nn
+
+from kit.losses._loss import Loss
+from kit.registry import find
+from kit.transforms import Augment
+from kit.zoo._checkpoint import read
+from kit.zoo._loading import Asked, Batches
+from kit.zoo._preparation import Rows
+from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of
+from kit.zoo._training import train
+
+
+class Contrasted(nn.Module):
+    """A network's pooled features, projected for the comparison alone (Chen et al. 2020, section 2.1): (n, projected)."""
+
+    def __init__(self, network: nn.Module, hidden: int, projected: int):
+        super().__init__()
+        self.network = network
+        self.projection = SimCLRProjectionHead(network.width, hidden, projected)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.projection(self.network.features(batch).float())
+
+
+class Unlabelled(Loss):
+    """Stands where a loss stands: what there is to lose is in the views, not in a target."""
+
+    tasks = ()
+
+
+class TwoViews(Batches):
+    """A batch of n rows has 2n pictures: first views of all rows, then their second views."""
+
+    def __getitem__(self, asked: Asked) -> dict[str, Tensor]:
+        twice = Asked(np.concatenate([asked.rows, asked.rows]), asked.of, asked.seed, asked.side)
+        return super().__getitem__(twice)
+
+
+class SimClr(Supervised):
+    """Trains a Contrasted network: the normalised temperature-scaled cross entropy of its views (Chen et al. 2020, equation 1), by lightly."""
+
+    batches = TwoViews
+
+    def __init__(self, *given, temperature: float):
+        super().__init__(*given)
+        self.contrast = NTXentLoss(temperature=temperature, gather_distributed=False)
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        pictures = batch["image"] if self.feeding.channels_last else batch["image"].contiguous()
+        first, second = self.network({**batch, "image": pictures}).chunk(2)
+        return self.contrast(first, second) * torch.ones((), device=first.device)
+
+
+def contrasted(
+    network: nn.Module,
+    rows: Rows,
+    ids: np.ndarray,
+    setup: Any,
+    looking: Looking,
+    feeding: Feeding,
+    checkpoints: Path,
+    devices: dict[str, Any],
+    *,
+    transforms: str,
+    flip: bool,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    temperature: float,
+    hidden: int,
+    projected: int,
+    least_area: float,
+) -> list[float]:
+    """Trains the network in place, and gives the mean loss of each epoch that this process trained.
+
+    rows     with pictures; targets are not looked at
+    looking  the side of the pictures
+    devices  accelerator and devices, as the training takes them
+    """
+    n = len(rows)
+    views = Augment(transforms=transforms, recipe="heavy", size=looking.side, flip=flip, least_area=least_area, erase=0.0)
+    batch_size = min(batch_size, n)
+    plan = Plan(epochs, batch_size, batches_of(n, batch_size), setup.seed, setup.threads, lr, 1e-4, "adamw", "cosine", 0.05, 1.0, 0.0)
+    both = Contrasted(network, hidden, projected)
+    identity = f"{n} {plan} {looking} {feeding.precision} {rows.pictures.album.key} {temperature} {projected} {hidden} {least_area}"
+    progress = read(checkpoints, identity)
+    if progress.epochs:
+        setup.progress(f"going on after epoch {progress.epochs} of {epochs}")
+    if progress.epochs == epochs:
+        both.load_state_dict(progress.network)
+        return []
+    losses: list[float] = []
+    module = SimClr(
+        both, Unlabelled("multiclass"), rows, ids, plan, progress, checkpoints, identity, find("transforms", transforms)(views), looking, feeding, temperature=temperature
+    )
+    train(module, lambda line: _noted(line, losses, setup.progress), precision=feeding.precision, **devices)
+    return losses
+
+
+def _noted(line: str, losses: list[float], progress: Any) -> None:
+    losses.append(float(line.rsplit("loss ", 1)[1]))
+    progress(line)

@@ -1,0 +1,62 @@
+"""Any network of timm by name, its weights from the hub, a file or a package: the usual start for pictures."""
+
+from torch import Tensor, nn
+
+from kit import backbones
+from kit.zoo._inputs import Inputs
+
+
+class Timm(nn.Module):
+    takes = ("image",)
+    usual_lr = 5e-4
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        *,
+        architecture: str = "resnet50",
+        weights: str = "hub",
+        drop: float = 0.0,
+        drop_path: float = 0.0,
+    ):
+        """
+        architecture  as timm names it, with or without the tag of its weights: "convnext_tiny.in12k_ft_in1k"
+        weights       "hub" (fetched once, then kept), "package" (installed with pip), "none", or a file: also another run's model.safetensors
+        drop          0..1, share of the pooled features that a training step leaves out
+        drop_path     0..1, share of the deepest blocks that a training step leaves out, where the architecture can
+        """
+        super().__init__()
+        self.architecture, self.weights = architecture, weights
+        self.body = backbones.create(architecture, outputs=inputs.outputs, drop=drop, drop_path=drop_path, size=inputs.side)
+        mean, deviation = backbones.mean_and_deviation(self.body)
+        self.register_buffer("mean", 255 * mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", 255 * deviation.view(1, 3, 1, 1), persistent=False)
+
+    def start(self) -> None:
+        """Fills in the pretrained weights; called once, before training."""
+        backbones.load(self.body, self.architecture, self.weights)
+
+    def layers(self) -> dict[str, int]:
+        """Parameter -> its layer, from 0 at the stem."""
+        return {f"body.{name}": layer for name, layer in backbones.layer_of(self.body).items()}
+
+    def head(self) -> set[str]:
+        """The parameters of the layer that gives the outputs, which is never pretrained."""
+        own = {id(p) for p in self.body.get_classifier().parameters()}
+        return {name for name, p in self.named_parameters() if id(p) in own}
+
+    @property
+    def width(self) -> int:
+        """Of the pooled features under the head."""
+        return self.body.num_features if not hasattr(self.body, "head_hidden_size") else self.body.head_hidden_size
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """(n, outputs)"""
+        return self.body(self._scaled(batch))
+
+    def features(self, batch: dict[str, Tensor]) -> Tensor:
+        """(n, width)"""
+        return self.body.forward_head(self.body.forward_features(self._scaled(batch)), pre_logits=True)
+
+    def _scaled(self, batch: dict[str, Tensor]) -> Tensor:
+        return (batch["image"].float() - self.mean) / self.deviation
