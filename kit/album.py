@@ -31,10 +31,17 @@ class Album:
     there  (n,) bool: False where the picture is damaged, or where none is named
     key    of what the pictures are, in the order of the rows, and of how they are decoded: names (relative to their common folder), sizes
            and times of change of files, and the values of arrays
+    A pickled album holds the path of its cache or the paths of its pictures, and pixels only of arrays that lie in memory.
     """
 
     def __init__(
-        self, key: str, rows: np.ndarray, kinds: np.ndarray, pixels: "decoded.Mapped | _Sources", names: dict[int, str] | list[str], size: int
+        self,
+        key: str,
+        rows: np.ndarray,
+        kinds: np.ndarray,
+        pixels: "decoded.Mapped | _Sources",
+        names: dict[int, str] | list[str],
+        size: int,
     ):
         """
         rows    (n,) int64, which of the m pictures a row has; -1 for none
@@ -75,7 +82,9 @@ class Album:
 
     def _damage(self, pictures: np.ndarray) -> dict[str, list[str]]:
         kinds = self._kinds[pictures]
-        return {kind: [self._names[p] for p in pictures[kinds == n].tolist()] for n, kind in enumerate(KINDS, start=1) if (kinds == n).any()}
+        return {
+            kind: [self._names[p] for p in pictures[kinds == n].tolist()] for n, kind in enumerate(KINDS, start=1) if (kinds == n).any()
+        }
 
     def described(self) -> str:
         """One sentence on what is damaged; "" if nothing is."""
@@ -221,7 +230,9 @@ def _distinct(sources: Iterable) -> tuple[np.ndarray, dict[str | bytes, str | np
         elif cell is None or (pd.api.types.is_scalar(cell) and pd.isna(cell)):
             mark = ""
         else:
-            raise DataError(f"row {row} has {str(cell)[:60]} ({type(cell).__name__}) for a picture\nexpected a path as text, or an array: mend the adapter that makes it")
+            raise DataError(
+                f"row {row} has {str(cell)[:60]} ({type(cell).__name__}) for a picture\nexpected a path as text, or an array: mend the adapter that makes it"
+            )
         if mark and mark not in places:
             places[mark] = len(names)
             pictures[mark] = cell

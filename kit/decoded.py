@@ -67,7 +67,9 @@ class Mapped:
             with open(self.path, "rb") as file:
                 return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise RunError(f"the decoded pictures in {self.path} are gone: {error.strerror}\ngive the same command again: it decodes them anew") from error
+            raise RunError(
+                f"the decoded pictures in {self.path} are gone: {error.strerror}\ngive the same command again: it decodes them anew"
+            ) from error
 
     def release(self) -> None:
         """Gives the pages back to the system; they are read again when asked for."""

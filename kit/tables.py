@@ -109,8 +109,6 @@ _DATE_FORMATS = (
 
 def infer_kind(values: pd.Series) -> Column:
     """What a column of training rows holds, from its values alone."""
-    if holds_arrays(values):
-        return Column("image")
     if pd.api.types.is_datetime64_any_dtype(values):
         return Column("date")
     if pd.api.types.is_numeric_dtype(values):

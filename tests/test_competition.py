@@ -69,7 +69,7 @@ def test_missing_keys_are_each_named_once(table):
         ("encoders.numeric=3", "encoders.numeric must be a table, not 3"),
         ("train.loss=5", "train.loss = 5: "),
         ("output.target=5", "output.target = 5: "),
-        ("augment.flip=true", "augment: no encoder of this competition's columns takes augmentation"),
+        ("augment.flip=5", "augment.flip = 5: Input should be a valid boolean"),
         ("scroe.metric=auc", 'no section "scroe" for scroe.metric=auc (did you mean "score"?)'),
     ],
 )

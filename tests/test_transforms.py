@@ -1,5 +1,6 @@
 """Every library of kit/transforms, found by its file alone: what a network is shown of a picture."""
 
+import hashlib
 import pickle
 import random
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from kit import registry
 from kit.errors import ConfigError
@@ -67,8 +69,8 @@ def complaint(**options):
 
 
 def test_options_of_augment_are_checked_by_their_types():
-    assert check_options(Augment, {"recipe": "hevy", "size": 96.5, "views": ["flip", "corners"], "crop": 1}, "augment") == [
-        "augment.crop is not an option here (did you mean \"centre\"?)",
+    assert check_options(Augment, {"recipe": "hevy", "size": 96.5, "views": ["flip", "corners"], "centr": 1}, "augment") == [
+        'augment.centr is not an option here (did you mean "centre"?)',
         "augment.recipe = 'hevy': Input should be 'none', 'light', 'medium' or 'heavy'",
         "augment.size = 96.5: Input should be a valid integer",
         "augment.views = ['flip', 'corners']: Input should be 'flip', 'crops' or 'scales'",
@@ -173,7 +175,9 @@ def test_shrinking_averages_what_it_leaves_out(name, side):
     shrunk = 64 / side  # the mean of (1 / shrunk)^2 pixels deviates by `shrunk` as much; taking every n-th pixel, as much as before
     assert library(name).views(64)[0](noise).std() < 1.4 * shrunk * noise.std()
     wide = noise[:3]
-    assert library(name, resize="squash").views(64)[0](wide).std() < 0.8 * np.sqrt(shrunk) * noise.std()
+    assert (
+        library(name, resize="squash").views(64)[0](wide).std() < 0.95 * np.sqrt(shrunk) * noise.std()
+    )  # averaged along the one side only
     assert draws(name, 10, noise, recipe="light").std() < 1.5 * shrunk * noise.std()
 
 
@@ -190,7 +194,15 @@ def test_libraries_see_the_same(resize):
 @every_library
 @pytest.mark.parametrize(
     ("named", "count"),
-    [([], 1), (["flip"], 2), (["crops"], 6), (["scales"], 3), (["crops", "scales"], 8), (["scales", "flip"], 6), (["flip", "crops", "scales"], 16)],
+    [
+        ([], 1),
+        (["flip"], 2),
+        (["crops"], 6),
+        (["scales"], 3),
+        (["crops", "scales"], 8),
+        (["scales", "flip"], 6),
+        (["flip", "crops", "scales"], 16),
+    ],
 )
 def test_views_add_up_and_flip_doubles_them(name, named, count):
     made = library(name, views=named)
@@ -238,7 +250,16 @@ def test_pictures_of_any_shape_become_square(name, recipe, resize):
     made = library(name, recipe=recipe, resize=resize, centre=0.8, views=["crops", "scales", "flip"])
     grey = np.repeat(scene()[..., :1], 3, axis=2)
     whole = scene(500, 320)
-    pictures = [scene(5, 7), scene(3, 400), scene(400, 3), scene(1, 1), scene(1, 30), grey, np.zeros((32, 32, 3), np.uint8), whole[::2, 40:250]]
+    pictures = [
+        scene(5, 7),
+        scene(3, 400),
+        scene(400, 3),
+        scene(1, 1),
+        scene(1, 30),
+        grey,
+        np.zeros((32, 32, 3), np.uint8),
+        whole[::2, 40:250],
+    ]
     for size in (8, 33):
         change = made.training(size)
         for picture in pictures:
@@ -264,7 +285,7 @@ def test_libraries_are_as_strong_under_the_same_recipe(recipe):
 
 @pytest.mark.parametrize("recipe", ["light", "medium", "heavy"])
 def test_libraries_make_the_same_picture_on_average(recipe):
-    found = [draws(name, 400, recipe=recipe, flip=False).astype(float) for name in LIBRARIES]
+    found = [draws(name, 1000, recipe=recipe, flip=False).astype(float) for name in LIBRARIES]
     for other in found[1:]:
         assert np.abs(other.mean(axis=0) - found[0].mean(axis=0)).mean() < 3.5
         assert np.abs(other.std(axis=0) - found[0].std(axis=0)).mean() < 3.5
@@ -336,6 +357,16 @@ def test_heavy_recipe_makes_some_pictures_grey_and_some_noisy(name):
     assert 20 < grey < 60 and 20 < noisy < 60  # two of five effects, each with a half: a fifth of 200
 
 
+def test_perspective_of_albumentations_cuts_every_side_alike():
+    made = registry.find("transforms", "albumentations")
+    places = np.stack(np.broadcast_arrays(*np.mgrid[0:200, 0:200], 0), axis=2).astype(np.uint8)  # row, column
+    change = sys.modules[made.__module__]._Perspective(scale=(0.05, 0.1), p=1.0)
+    change.set_random_state(np.random.default_rng(0), random.Random(0))
+    top, bottom = np.mean([change(image=places)["image"][[0, -1], [0, -1], :2] for _ in range(300)], axis=0)
+    np.testing.assert_allclose(top, 200 * 0.075 * np.sqrt(2 / np.pi), atol=1.5)
+    np.testing.assert_allclose(199 - bottom, top, atol=1.5)
+
+
 def test_random_window_keeps_the_least_area_and_reaches_every_edge():
     chance = random.Random(0)
     found = np.array([random_window(chance, 100, 120, 0.5) for _ in range(500)])
@@ -392,9 +423,9 @@ print(hashlib.sha256(np.stack([change(picture) for _ in range(60)]).tobytes()).h
 def test_seed_gives_the_same_pixels_in_another_process(name):
     made = library(name, recipe="heavy", size=32)
     sent = pickle.dumps((made, made.training(32), scene()))  # together, as a loader's worker gets them
-    found = {subprocess.run([sys.executable, "-W", "error", "-c", HASHED], input=sent, capture_output=True, check=True).stdout for _ in range(2)}
-    import hashlib
-
+    found = {
+        subprocess.run([sys.executable, "-W", "error", "-c", HASHED], input=sent, capture_output=True, check=True).stdout for _ in range(2)
+    }
     made, change, picture = pickle.loads(sent)
     change(picture)
     made.seed(11)
@@ -404,8 +435,6 @@ def test_seed_gives_the_same_pixels_in_another_process(name):
 
 @every_library
 def test_random_numbers_of_the_process_are_left_alone(name):
-    import torch
-
     torch.manual_seed(0), np.random.seed(0), random.seed(0)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     draws(name, 40, recipe="heavy", seed=9)

@@ -192,10 +192,10 @@ class Places:
                 filled += [word, text]
         return filled
 
-    def name(self, part: str, id: str) -> str:
-        """Where the picture of an id lies, as the pattern has it; other words stand for themselves."""
+    def name(self, part: str, cells: dict[str, str]) -> str:
+        """Where the picture of a row lies, as the pattern has it; words without a cell stand for themselves."""
         first, *rest = self._text(part)
-        return first + "".join((id if word == "id" else word) + text for word, text in zip(rest[::2], rest[1::2]))
+        return first + "".join(cells.get(word, word) + text for word, text in zip(rest[::2], rest[1::2]))
 
     def names_ids(self, part: str) -> bool:
         """Whether a file's own name is its row's id."""

@@ -142,7 +142,7 @@ class Image(Tabular):
 
     def _sample_place(self, part: str, id: str, label: str) -> str:
         name = {"train": self.train_file, "validation": self.valid_file}.get(part, "")
-        place = self.places.name(self._part(part), id) if not name or _is_table(name) else f"{name}/{label}/{id}"
+        place = self.places.name(self._part(part), {"id": id}) if not name or _is_table(name) else f"{name}/{label}/{id}"
         return place if is_picture(place) else f"{place}.png"
 
 

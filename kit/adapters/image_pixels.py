@@ -46,6 +46,7 @@ class ImagePixels(Tabular):
             columns=columns, drop=drop, separator=separator, encoding=encoding,
         )  # fmt: skip
         self.pixels, self.planes = pixels, planes
+        self._first: tuple[str, int] | None = None  # the file read first, and how many pixels its pictures have
 
     def _read(self, name: str, text: Sequence[str] = ()) -> pd.DataFrame:
         """The rows with a column `image` of (side, side) or (side, side, 3) uint8 arrays in the place of the pixels' columns."""
@@ -54,18 +55,18 @@ class ImagePixels(Tabular):
         flat = np.empty((len(frame), len(columns)), np.uint8)
         problems = {}
         for place, column in enumerate(columns):
-            values = frame.pop(column)
-            if not pd.api.types.is_integer_dtype(values) or not values.between(0, 255).all():
-                problems |= _not_pixels(values)
+            values = frame[column].to_numpy()
+            if len(frame) and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255):
+                problems |= _not_pixels(frame[column])
             else:
-                flat[:, place] = values.to_numpy()
+                flat[:, place] = values
         if problems:
             told = shorten((f"{value} in {column}" for column, value in problems.items()), 3)
             raise DataError(f"{name} holds values that are no pixels in {len(problems)} columns: {told}\na pixel is a whole number from 0 to 255")
         pictures = np.empty(len(frame), dtype=object)
         for n, picture in enumerate(self._shaped(flat)):
             pictures[n] = picture
-        return frame.assign(image=pictures)
+        return frame.drop(columns=columns).assign(image=pictures)
 
     def _in_order(self, names: Sequence[str], source: str) -> list[str]:
         """The pixels' columns, row by row. Raises DataError where their number is not that of a square picture."""
@@ -76,6 +77,9 @@ class ImagePixels(Tabular):
             problems.append(f'{source} has no column "{self.pixels}0": its columns are {shorten(names, 6)}; input.pixels says what they are called before their number')
         elif not _side(len(columns)):
             problems.append(f"{source} has {len(columns)} columns of pixels, {columns[0]} to {columns[-1]}: expected the square of a side, or three times that")
+        self._first = self._first or (source, len(columns))
+        if len(columns) != self._first[1]:
+            problems.append(f"{source} has {len(columns)} columns of pixels, and {self._first[0]} {self._first[1]}: pictures of one size are expected")
         if problems:
             raise DataError(bullets(problems))
         return columns

@@ -276,7 +276,9 @@ class Tabular:
                 continue
             if name not in test:
                 missing.append(name)
-            elif not holds_arrays(train[name]) and _is_constant(train[name]):
+            elif holds_arrays(train[name]):
+                schema[name] = Column("image")
+            elif _is_constant(train[name]):
                 constant.append(name)
             else:
                 inferred = infer_kind(train[name])

@@ -29,11 +29,11 @@ class Asymmetric(Loss):
         """-(1 - p)^gamma_plus log(p) for a label that is there, -s^gamma_minus log(1 - s) with s = max(p - margin, 0) for one that is not
         (Ridnik et al. 2021, equations 5 and 7).
 
-        A mean over labels where the authors' code sums; gradients go through the factors too, as in the paper's section on them.
+        A mean over labels where the authors' code sums. Gradients go through the factors too, where their code can leave that out.
         """
         target = beside(logits, target)
         log_p, log_rest = functional.logsigmoid(logits), functional.logsigmoid(-logits)
         there = torch.exp(self.gamma_plus * log_rest) * log_p
         shifted = (torch.sigmoid(logits) - self.margin).clamp(min=1e-12)  # not 0, where a power below 1 has no finite slope
-        log_unshifted = torch.logaddexp(log_rest, logits.new_full((), self.margin).log()).clamp(max=0)  # log(1 - s), finite at margin 0 too
-        return -(target * there + (1 - target) * shifted**self.gamma_minus * log_unshifted).mean(dim=1)
+        log_shifted_rest = torch.logaddexp(log_rest, logits.new_full((), self.margin).log()).clamp(max=0)  # log(1 - s), finite at margin 0 too
+        return -(target * there + (1 - target) * shifted**self.gamma_minus * log_shifted_rest).mean(dim=1)

@@ -97,7 +97,9 @@ class Augment:
 
         own = "or -1 for the recipe's own"
         if not self.transforms.startswith("./") and self.transforms not in names("transforms"):
-            problems.append(f'augment.transforms = "{self.transforms}": no such library{did_you_mean(self.transforms, names("transforms"))}')
+            problems.append(
+                f'augment.transforms = "{self.transforms}": no such library{did_you_mean(self.transforms, names("transforms"))}'
+            )
         expect(self.size >= SMALLEST, "size", f"at least {SMALLEST} pixels")
         expect(
             self.first_size == 0 or SMALLEST <= self.first_size <= max(self.size, SMALLEST),
@@ -113,10 +115,14 @@ class Augment:
         expect(0 <= self.mix_share <= 1, "mix_share", "a share from 0 to 1")
         expect(len(set(self.views)) == len(self.views), "views", "each once")
         if "flip" in self.views and not self.flip:
-            problems.append('augment.views names "flip" beside augment.flip = false: no mirrored picture was learned from\ntake one of them out')
+            problems.append(
+                'augment.views names "flip" beside augment.flip = false: no mirrored picture was learned from\ntake one of them out'
+            )
         given = [name for name in ("least_area", "turn_degrees", "erase") if getattr(self, name) >= 0]
         if self.recipe == "none" and given:
-            problems.append(f'augment.recipe = "none" changes no picture, but augment.{given[0]} is set\nname recipe "light", or set it to -1')
+            problems.append(
+                f'augment.recipe = "none" changes no picture, but augment.{given[0]} is set\nname recipe "light", or set it to -1'
+            )
         return problems
 
     @property

@@ -108,9 +108,9 @@ def loader(data: Dataset, order: Any, *, workers: int, prefetch: int, device: to
     prefetch  batches that each worker is ahead by
     """
     ahead = {"prefetch_factor": prefetch, "persistent_workers": True, "worker_init_fn": _one_thread} if workers else {}
-    return DataLoader(
-        data, sampler=order, batch_size=None, num_workers=workers, collate_fn=_as_is, pin_memory=device.type == "cuda", **ahead
-    )
+    aside = torch.Generator()  # an iteration draws a seed for its workers, which must not be taken from the training's random numbers
+    pinned = device.type == "cuda"
+    return DataLoader(data, sampler=order, batch_size=None, num_workers=workers, collate_fn=_as_is, pin_memory=pinned, generator=aside, **ahead)
 
 
 def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:

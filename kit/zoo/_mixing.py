@@ -21,6 +21,7 @@ def mixed(pictures: Tensor, *, mixup: float, cutmix: float, share: float) -> tup
     pasted = torch.rand(()).item() < 0.5 if both else bool(cutmix)
     alpha = cutmix if pasted else mixup
     own = float(torch.distributions.Beta(alpha, alpha).sample())
+    own = max(own, 1 - own)  # the pairs are the same with their partners exchanged: a picture is at least half itself
     partners = torch.randperm(len(pictures)).to(pictures.device)
     if not pasted:
         return own * pictures.float() + (1 - own) * pictures[partners].float(), partners, own

@@ -281,7 +281,8 @@ def row_losses(loss: Loss, logits: Tensor, target: Tensor, rows: Tensor | None =
     if logits.dim() == 2:
         return loss(logits, target) if rows is None else loss(logits, target, rows)
     n, members, _ = logits.shape
-    return loss(logits.flatten(0, 1), target.repeat_interleave(members, dim=0)).view(n, members).mean(dim=1)
+    given = [target.repeat_interleave(members, dim=0)] + ([] if rows is None else [rows.repeat_interleave(members)])
+    return loss(logits.flatten(0, 1), *given).view(n, members).mean(dim=1)
 
 
 def predicted(loss: Loss, logits: Tensor) -> Tensor:

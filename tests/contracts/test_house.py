@@ -14,7 +14,7 @@ from kit.cli import app
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [  # each module imports only from floors before its own, and within its own package
-    ["errors"], ["files"], ["own"], ["registry"], ["config"], ["reading"], ["tables"], ["predictions"], ["folds"], ["folds_csv"], ["losses", "metrics", "tasks"],
+    ["errors"], ["files"], ["own"], ["registry"], ["config"], ["reading"], ["archives"], ["pictures"], ["decoded"], ["album"], ["tables"], ["predictions"], ["folds"], ["folds_csv"], ["losses", "metrics", "tasks"],
     ["scoring"], ["transforms"], ["encoders"], ["zoo"], ["estimators"], ["adapters"], ["competition"], ["submission"], ["runs"], ["pipeline"],
     ["blend", "baselines", "check", "apart", "discover", "infer", "new"], ["cli"], ["__main__"],
 ]  # fmt: skip

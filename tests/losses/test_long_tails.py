@@ -39,7 +39,9 @@ def test_balanced_softmax_predicts_equal_shares_where_nothing_tells_classes_apar
 @pytest.mark.parametrize("tau", [0.5, 2.0])
 def test_logit_adjustment_adds_its_share_of_the_log_shares(tau):
     weights = [(3 / 4) ** tau, (1 / 4) ** tau]
-    by_hand = [-math.log(weights[c] * math.exp(zs[c]) / sum(w * math.exp(z) for w, z in zip(weights, zs))) for zs, c in zip(LOGITS, CLASSES)]
+    by_hand = [
+        -math.log(weights[c] * math.exp(zs[c]) / sum(w * math.exp(z) for w, z in zip(weights, zs))) for zs, c in zip(LOGITS, CLASSES)
+    ]
     found = taught("logit_adjustment", tau=tau)(torch.tensor(LOGITS), torch.tensor(CLASSES))
     assert found.tolist() == pytest.approx(by_hand, rel=1e-5)
 

@@ -35,9 +35,6 @@ def gradient(loss, logits, target, *rows):
     return logits.grad
 
 
-# --- generalised cross entropy ----------------------------------------------------------------------------------------------------
-
-
 def test_generalised_cross_entropy_of_a_quarter_at_one_half_is_one():
     """(1 - (1/4)^(1/2)) / (1/2)"""
     assert build("generalised_cross_entropy", q=0.5)(torch.zeros(1, 4), torch.tensor([2])).item() == pytest.approx(1)
@@ -50,16 +47,15 @@ def test_generalised_cross_entropy_is_its_formula():
 
 def test_generalised_cross_entropy_lies_between_cross_entropy_and_absolute_error():
     assert found(build("generalised_cross_entropy", q=1e-4)) == pytest.approx(found(build("cross_entropy")), rel=1e-3)
-    assert found(build("generalised_cross_entropy", q=1.0)) == pytest.approx([1 - softmax(zs)[c] for zs, c in zip(LOGITS, CLASSES)], rel=1e-5)
+    assert found(build("generalised_cross_entropy", q=1.0)) == pytest.approx(
+        [1 - softmax(zs)[c] for zs, c in zip(LOGITS, CLASSES)], rel=1e-5
+    )
 
 
 def test_a_label_that_is_hard_to_believe_pulls_less_by_its_probability_to_the_power_q():
     plain, general = (gradient(build(name), LOGITS, CLASSES) for name in ("cross_entropy", "generalised_cross_entropy"))
     believed = torch.tensor([[softmax(zs)[c] ** 0.7] for zs, c in zip(LOGITS, CLASSES)])
     assert torch.allclose(general, believed * plain, atol=1e-6)
-
-
-# --- symmetric cross entropy ------------------------------------------------------------------------------------------------------
 
 
 def test_symmetric_cross_entropy_adds_the_reverse_with_the_log_of_zero_given():
@@ -74,9 +70,6 @@ def test_symmetric_cross_entropy_adds_the_reverse_with_the_log_of_zero_given():
 def test_the_reverse_with_minus_two_is_the_absolute_error():
     by_hand = [sum(abs(p - (k == c)) for k, p in enumerate(softmax(zs))) for zs, c in zip(LOGITS, CLASSES)]
     assert found(build("symmetric_cross_entropy", alpha=0.0, A=-2.0)) == pytest.approx(by_hand, rel=1e-5)
-
-
-# --- bootstrapping ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hard, beta", [(False, 0.95), (True, 0.8), (False, 0.4), (True, 0.4)])
@@ -95,9 +88,6 @@ def test_bootstrapping_mixes_the_label_with_what_the_network_believes(hard, beta
 @pytest.mark.parametrize("hard", [False, True])
 def test_bootstrapping_that_believes_the_label_alone_is_cross_entropy(hard):
     assert found(build("bootstrapping", hard=hard, beta=1.0)) == pytest.approx(found(build("cross_entropy")), rel=1e-5)
-
-
-# --- early-learning regularisation ------------------------------------------------------------------------------------------------
 
 
 def test_early_learning_moves_the_memory_then_holds_the_prediction_to_it():

@@ -1,0 +1,254 @@
+"""Networks that look at pictures: they learn, repeat to the byte whatever the number of workers, go on after a stop, and predict every row."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kit.album import Pictures, gather
+from kit.encoders import Examples, Features
+from kit.errors import ConfigError, DataError, TrainingError
+from kit.estimators import Setup
+from kit.estimators.neural import Neural
+from kit.registry import find
+from kit.zoo._loading import Order
+from kit.zoo._mixing import mixed
+from kit.zoo._optimizers import optimizer_for, optimizer_names, shares_of_lr
+from kit.zoo._supervised import Looking
+
+QUICK = {"epochs": 2, "batch_size": 16, "accelerator": "cpu", "workers": 0, "precision": "32-true", "channels_last": "yes"}
+SMALL = {"width": 4, "blocks": 2, "dropout": 0.0}
+SEEN = {"size": 16, "recipe": "none"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def drawn(n=64, *, seed=0, damaged=()):
+    """Rows whose class is which half of the picture is bright."""
+    random = np.random.default_rng(seed)
+    target = random.integers(0, 2, n)
+    pixels = random.integers(0, 60, (n, 16, 16, 3)).astype(np.uint8)
+    for picture, answer in zip(pixels, target):
+        picture[:, 8 * answer : 8 * answer + 8] += 120
+    cells = np.empty(n, dtype=object)
+    for row in range(n):
+        cells[row] = None if row in damaged else pixels[row]
+    album = gather(cells, folder=None, size=0, cache="never", most_pixels=10**6, threads=1, progress=lambda line: None)
+    features = Features.of(n)
+    features.pictures["photo"] = Pictures(album, np.arange(n))
+    return Examples(np.array([f"id{k}" for k in range(n)]), features, target)
+
+
+def build(name="convnet", loss="cross_entropy", checkpoints=None, progress=lambda line: None, augment=SEEN, network=SMALL, **options):
+    setup = Setup("multiclass", 2, loss, progress=progress, checkpoints=checkpoints, augment=dict(augment))
+    return Neural(setup, find("zoo", name), dict(network), **QUICK | options)
+
+
+def fitted(train, **options):
+    model = build(**options)
+    model.fit(train, {})
+    return model
+
+
+def test_a_convnet_learns_which_half_is_bright():
+    model = fitted(drawn(256), epochs=6, lr=0.01)
+    valid = drawn(100, seed=1)
+    assert (model.predict(valid).argmax(axis=1) == valid.target).mean() > 0.95
+
+
+def test_random_crops_are_the_same_for_any_number_of_workers():
+    seen = {"size": 16, "recipe": "medium"}
+    alone = fitted(drawn(), augment=seen).predict(drawn(20, seed=1))
+    helped = fitted(drawn(), augment=seen, workers=2, prefetch=2).predict(drawn(20, seed=1))
+    assert np.array_equal(alone, helped)
+
+
+def test_a_row_without_a_picture_gets_the_mean_answer_of_the_training_rows():
+    train = drawn(damaged={0, 5})
+    model = fitted(train)
+    predicted = model.predict(drawn(10, seed=1, damaged={3}))
+    seen = np.delete(train.target, [0, 5])
+    assert predicted[3] == pytest.approx([1 - seen.mean(), seen.mean()])
+    assert np.isfinite(predicted).all() and len(predicted) == 10
+
+
+def test_rows_without_a_picture_teach_nothing():
+    train = drawn(damaged={0, 5})
+    changed = replace(train, target=np.where(np.isin(np.arange(64), [0, 5]), 1 - train.target, train.target))
+    rows = drawn(10, seed=1)
+    assert np.array_equal(fitted(train).predict(rows), fitted(changed).predict(rows))
+
+
+def test_no_picture_at_all_is_said():
+    with pytest.raises(DataError, match="none of the training rows has a picture"):
+        fitted(drawn(8, damaged=range(8)))
+
+
+def test_it_goes_on_after_a_stop_to_the_same_bytes(tmp_path):
+    options = {"augment": {"size": 16, "recipe": "light", "mixup": 0.5}, "ema": 0.9, "epochs": 4, "loss": "early_learning", "channels_last": "yes"}
+    whole = fitted(drawn(), **options)
+
+    def stop(line):
+        if line.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(drawn(), checkpoints=tmp_path, progress=stop, **options)
+    lines = []
+    again = fitted(drawn(), checkpoints=tmp_path, progress=lines.append, **options)
+    assert lines[0] == "going on after epoch 2 of 4"
+    rows = drawn(20, seed=1)
+    assert np.array_equal(whole.predict(rows), again.predict(rows))
+
+
+def test_saved_and_loaded_it_predicts_alike(tmp_path):
+    model = fitted(drawn(damaged={1}), augment={"size": 16, "recipe": "none", "views": ["flip"]})
+    model.save(tmp_path)
+    other = build(augment={"size": 16, "recipe": "none", "views": ["flip"]})
+    other.load(tmp_path)
+    rows = drawn(10, seed=1, damaged={2})
+    assert np.array_equal(model.predict(rows), other.predict(rows))
+
+
+def test_views_are_averaged():
+    model = fitted(drawn())
+    rows = drawn(6, seed=1)
+    plain = model.predict(rows)
+    flipped_rows = drawn(6, seed=1)
+    cells = np.empty(6, dtype=object)
+    for n in range(6):
+        cells[n] = np.ascontiguousarray(flipped_rows.features.pictures["photo"][n][:, ::-1])
+    album = gather(cells, folder=None, size=0, cache="never", most_pixels=10**6, threads=1, progress=lambda line: None)
+    features = Features.of(6)
+    features.pictures["photo"] = Pictures(album, np.arange(6))
+    mirrored = model.predict(Examples(flipped_rows.ids, features))
+    model.augment.views = ["flip"]
+    assert model.predict(rows) == pytest.approx((plain + mirrored) / 2, abs=1e-5)
+
+
+def test_parts_of_a_step_give_the_step_of_the_whole():
+    """With batch norm the parts' statistics differ, so a network without it is asked."""
+
+    class Flat(torch.nn.Module):
+        takes = ("image",)
+
+        def __init__(self, inputs):
+            super().__init__()
+            self.last = torch.nn.Linear(3 * 16 * 16, inputs.outputs)
+
+        def forward(self, batch):
+            return self.last(batch["image"].float().flatten(1) / 255)
+
+    def trained(**options):
+        setup = Setup("multiclass", 2, "cross_entropy", augment=dict(SEEN))
+        model = Neural(setup, Flat, {}, **QUICK | options)
+        model.fit(drawn(), {})
+        return model.predict(drawn(20, seed=1))
+
+    assert trained(accumulate=4) == pytest.approx(trained(), abs=1e-5)
+
+
+def test_a_growing_side_ends_at_the_full_one():
+    look = Looking(side=96, first_side=48)
+    sides = [look.side_of(epoch, 8) for epoch in range(8)]
+    assert sides[0] == 48 and sides[-2:] == [96, 96] and sides == sorted(sides)
+    assert [Looking(side=96).side_of(epoch, 3) for epoch in range(3)] == [96, 96, 96]
+
+
+def test_frozen_epochs_teach_the_head_alone():
+    body = {}
+
+    def look(line):
+        if line.startswith("epoch"):
+            body[line[:7]] = {k: v.clone() for k, v in model.network.state_dict().items()}
+
+    model = build(progress=look, freeze_epochs=1, epochs=2)
+    start = None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.preparation.fit(drawn().features)
+        start = model._build().state_dict()
+    model.fit(drawn(), {})
+    first, second = body["epoch 1"], body["epoch 2"]
+    assert all(torch.equal(first[k], start[k]) for k in start if not k.startswith("last"))
+    assert not torch.equal(first["last.weight"], start["last.weight"])
+    assert any(not torch.equal(second[k], first[k]) for k in start if not k.startswith("last"))
+
+
+def test_deeper_layers_learn_more_slowly():
+    network = find("zoo", "convnet")(type("I", (), {"outputs": 2, "side": 16})(), **SMALL)
+    optimizer = optimizer_for(network, "sgd", lr=1.0, weight_decay=0.0, layer_decay=0.5, layers=network.layers())
+    rate = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    top = max(network.layers().values())
+    for name, parameter in network.named_parameters():
+        assert rate[id(parameter)] == 0.5 ** (top - network.layers()[name])
+
+
+@pytest.mark.parametrize("alpha", [{"mixup": 0.4, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}])
+def test_a_mixed_picture_holds_as_much_of_its_partner_as_the_loss_is_told(alpha):
+    torch.manual_seed(0)
+    for _ in range(20):
+        pictures = torch.zeros(4, 3, 32, 32)
+        pictures += torch.arange(4.0).view(4, 1, 1, 1)
+        out, partners, own = mixed(pictures, share=1.0, **alpha)
+        expected = own * torch.arange(4.0) + (1 - own) * partners.float()
+        assert torch.allclose(out.mean(dim=(1, 2, 3)), expected, atol=1e-4)
+        assert own >= 0.4  # cutmix at a border may keep more, never less
+
+
+def test_no_share_of_batches_leaves_pictures_as_they_are():
+    pictures = torch.rand(4, 3, 8, 8)
+    out, partners, own = mixed(pictures, mixup=1.0, cutmix=1.0, share=0.0)
+    assert out is pictures and partners is None and own == 1.0
+
+
+def test_every_row_is_in_one_batch_of_an_epoch_and_epochs_differ():
+    epoch = 0
+    order = Order(10, 3, 2, 0, lambda: epoch, 0, 1, lambda e: 16)
+    first = [asked.rows for asked in order]
+    assert len(order) == len(first) == 6 and sorted(np.concatenate(first)) == list(range(10))
+    epoch = 1
+    assert [list(a.rows) for a in order] != [list(rows) for rows in first]
+
+
+@pytest.mark.parametrize("schedule", ["linear", "polynomial", "exponential", "step", "cosine_restarts", "tanh"])
+def test_library_schedules_rise_and_then_fall_from_the_full_rate(schedule):
+    rates = shares_of_lr(40, schedule, 0.1)
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert len(rates) == 40 and max(rates) <= 1.0 + 1e-9 and rates[4] > 0.95 and rates[-1] < 0.2
+
+
+@pytest.mark.parametrize("name", ["radam", "lion", "lamb", "adam"])
+def test_optimisers_of_torch_and_timm_learn_by_name(name):
+    assert name in optimizer_names()
+    fitted(drawn(), optimizer=name)
+
+
+def test_an_unknown_optimiser_is_said_with_the_nearest():
+    with pytest.raises(ConfigError, match='train.optimizer = "adamv" is no optimiser'):
+        build(optimizer="adamv")
+
+
+def test_a_loss_that_is_no_number_stops_with_the_ids():
+    with pytest.raises(TrainingError, match="the batch held ids id"):
+        fitted(drawn(), lr=1e30, clip_norm=0.0, optimizer="sgd", epochs=4)
+
+
+def test_the_measurement_leaves_nothing_open_and_changes_nothing():
+    lines = []
+    open_ = {"precision": "auto", "channels_last": "auto", "workers": -1}
+    found = build(progress=lines.append, **open_).measure(drawn())
+    assert set(found) == {"precision", "channels_last", "workers", "prefetch"}
+    assert found["precision"] in ("32-true", "bf16-mixed") and found["workers"] >= 0 and "chosen" in lines[-1]
+    assert build(**QUICK).measure(drawn()) | {"prefetch": 0} == {"precision": "32-true", "channels_last": "yes", "workers": 0, "prefetch": 0}
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_pictures_and_give_finite_predictions():
+    model = fitted(drawn(128), devices=2, epochs=4, lr=0.01)
+    valid = drawn(40, seed=1)
+    assert (model.predict(valid).argmax(axis=1) == valid.target).mean() > 0.8
