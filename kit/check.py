@@ -13,7 +13,7 @@ from kit import folds
 from kit.competition import Competition
 from kit.errors import KitError, shorten
 from kit.pipeline import split_rows
-from kit.tables import Tables
+from kit.tables import Tables, comparable
 
 TELLS_ALL = 0.98  # |rank correlation|, or share of rows guessed, above which one column is as good as the answer
 SHIFTED = 0.2  # Kolmogorov-Smirnov distance between train and test, or share of test rows with an unseen category
@@ -50,8 +50,8 @@ def check(competition: Competition, data: Path) -> list[str]:
 
 def _copies(tables: Tables, targets: list[str]) -> list[str]:
     findings = []
-    train = pd.util.hash_pandas_object(tables.train, index=False).to_numpy()
-    test = pd.util.hash_pandas_object(tables.test, index=False).to_numpy()
+    train = pd.util.hash_pandas_object(comparable(tables.train), index=False).to_numpy()
+    test = pd.util.hash_pandas_object(comparable(tables.test), index=False).to_numpy()
     counted = pd.util.hash_pandas_object(tables.truth[targets], index=False).groupby(train).agg(["size", "nunique"])
     copies = counted[counted["size"] > 1]
     if len(copies):

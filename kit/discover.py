@@ -1,6 +1,7 @@
 """Finds the train, test and sample files of a folder by their columns, and by their names only where these leave it open.
 
 Train has what test lacks, and the sample repeats the test ids beside the answers. Headers alone are read: the files may be large.
+What is inferred from them further on is an Inferred: sections of a config, with a Finding for each claim.
 """
 
 import csv
@@ -9,15 +10,19 @@ import io
 import itertools
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from kit.config import Config
 from kit.errors import KitError, did_you_mean, shorten
 from kit.reading import locate
+from kit.tables import JOINT
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet")
 MOST_FILES = 100  # tables whose header is read: a folder with a file a row should not take minutes
@@ -34,6 +39,53 @@ class Table:
     name: str
     columns: list[str]
     size: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One inference with its evidence; `key` is where it stands in config.toml."""
+
+    topic: str
+    claim: str
+    evidence: str
+    key: str = ""
+    guess: bool = False
+
+    def __str__(self) -> str:
+        text = f"{self.topic:<8} {self.claim}{' (guess)' if self.guess else ''}{': ' * bool(self.evidence)}{self.evidence}"
+        return one_line(text)
+
+
+@dataclass
+class Inferred:
+    """Sections of a config, the evidence for them, and the two frames as they were read.
+
+    pixels  columns that are one picture together
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    pixels: list[str] = field(default_factory=list)
+    id: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    input: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    score: dict[str, Any] = field(default_factory=dict)
+    encoders: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=lambda: {"name": "lightgbm"})
+    augment: dict[str, Any] = field(default_factory=dict)
+    preset: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def features(self) -> list[str]:
+        """Columns of both files that are neither id nor target, nor pixels, nor dropped."""
+        no = {*self.id, *self.targets, *self.pixels, *self.input.get("drop", [])}
+        return [c for c in self.train if c in self.test and c not in no]
+
+
+def joined(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    parts = [frame[c].astype("str").to_numpy(dtype=object) for c in columns]
+    return parts[0] if len(parts) == 1 else np.array([JOINT.join(map(str, row)) for row in zip(*parts)], dtype=object)
 
 
 def tables(data: Path, form: dict[str, str]) -> tuple[list[Table], dict[str, str]]:
@@ -98,7 +150,8 @@ def fits(sample: Table, train: Table, test: Table, told: list[str]) -> int:
         return 0
     if keys:
         return 3 if set(answers) <= only_train else int(not set(answers) & set(train.columns))
-    return 2 if len(answers) > 1 and set(answers[1:]) <= only_train else 0
+    spelled = {c.lower() for c in only_train}  # Label beside label
+    return 2 if len(answers) > 1 and {a.lower() for a in answers[1:]} <= spelled else 0
 
 
 def roles(

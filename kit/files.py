@@ -84,9 +84,19 @@ def fingerprint(paths: Iterable[Path]) -> str:
     for path in sorted({Path(p) for p in paths}):
         whole_hash.update(path.name.encode())
         if path.is_dir():
-            for item in sorted(p for p in path.rglob("*") if p.is_file()):
-                whole_hash.update(f"{item.relative_to(path)} {item.stat().st_size}\n".encode())
+            for name, size in sorted(_sizes(path, "")):
+                whole_hash.update(f"{name} {size}\n".encode())
         elif path.exists():
             with open(path, "rb") as file:
                 whole_hash.update(hashlib.file_digest(file, "sha256").digest())
     return whole_hash.hexdigest()[:16]
+
+
+def _sizes(folder: Path | str, below: str) -> Iterator[tuple[str, int]]:
+    """(path relative to the first folder, bytes) of every file in a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _sizes(entry.path, f"{below}{entry.name}/")
+            elif entry.is_file():
+                yield below + entry.name, entry.stat().st_size

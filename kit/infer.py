@@ -3,10 +3,8 @@
 Every claim carries its evidence, and what the files cannot settle is marked as a guess.
 """
 
-import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from kit.config import Config, part
-from kit.discover import Table, fits, hint, one_line, roles, tables
+from kit.discover import Finding, Inferred, Table, fits, hint, joined, one_line, roles, tables
 from kit.errors import DataError, KitError, did_you_mean, shorten
+from kit.media import beside, pack_pixels
 from kit.reading import read
 from kit.registry import find
-from kit.tables import JOINT, MEDIA, infer_kind
+from kit.tables import infer_kind
 from kit.tasks.binary import POSITIVE
 
 FEW_CLASSES, LEAST_ROWS = 20, 5  # whole numbers are taken for classes up to so many, and where the rarest has so many rows
@@ -31,50 +30,15 @@ METRICS = {  # task -> the guess where answers are labels, and where they are pr
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One inference with its evidence; `key` is where it stands in config.toml."""
-
-    topic: str
-    claim: str
-    evidence: str
-    key: str = ""
-    guess: bool = False
-
-    def __str__(self) -> str:
-        text = f"{self.topic:<8} {self.claim}{' (guess)' if self.guess else ''}{': ' * bool(self.evidence)}{self.evidence}"
-        return one_line(text)
-
-
-@dataclass
-class Inferred:
-    """Sections of a config, the evidence for them, and the two frames as they were read."""
-
-    train: pd.DataFrame
-    test: pd.DataFrame
-    id: list[str] = field(default_factory=list)
-    targets: list[str] = field(default_factory=list)
-    input: dict[str, Any] = field(default_factory=dict)
-    output: dict[str, Any] = field(default_factory=dict)
-    score: dict[str, Any] = field(default_factory=dict)
-    encoders: dict[str, Any] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    def features(self) -> list[str]:
-        """Columns of both files that are neither id nor target, nor dropped."""
-        no = {*self.id, *self.targets, *self.input.get("drop", [])}
-        return [c for c in self.train if c in self.test and c not in no]
-
-
 def infer(data: Path, given: Config) -> Inferred:
     """What the files say, with what `given` already settles. Raises KitError where several readings remain, saying what to give."""
     form = {k: given.input[k] for k in ("separator", "encoding") if k in given.input}
     known, ignored = tables(data, form)
-    told = _as_list(given.output.get("target"))
+    told = as_list(given.output.get("target"))
     train, test, sample = roles(known, ignored, given, told, data, form)
     cells = read(data / sample.name, text=None, **form) if sample else None
     keys = (
-        _as_list(given.input["id"]) if "id" in given.input else [c for c in cells if c in test.columns and c not in told] if sample else []
+        as_list(given.input["id"]) if "id" in given.input else [c for c in cells if c in test.columns and c not in told] if sample else []
     )
     frames = [read(data / t.name, text=[c for c in keys if c in t.columns], **form) for t in (train, test)]
     for table, frame in zip((train, test), frames):
@@ -89,10 +53,11 @@ def infer(data: Path, given: Config) -> Inferred:
     if sample:
         found.input["sample_submission"] = sample.name
     _id(found, given, keys, cells)
-    _target(found, given, told, cells, train, test, sample)
+    say_target(found, given, told, cells, train, test, sample)
+    pack_pixels(found)
     ignored |= {t.name: "" for t in known if t not in (train, test, sample)}
     folders = sorted(p.name + "/" for p in data.iterdir() if p.is_dir())
-    media = _media(found, data)
+    media = beside(found, data)
     others = [f"{one_line(n)}{f' ({why})' if why else ''}" for n, why in ignored.items()] + [f for f in folders if f not in media]
     if others:
         found.findings.append(Finding("ignored", shorten(others, 8), ""))
@@ -117,40 +82,10 @@ def _say_files(found: Inferred, train: Table, test: Table, sample: Table | None,
 
 def _is_sample(cells: pd.DataFrame, test: pd.DataFrame, keys: list[str]) -> bool:
     """A file whose name says nothing and whose answers train does not name: its ids must be the test's."""
-    return bool(keys) and len(cells) == len(test) and set(_joined(cells, keys)) == set(_joined(test, keys))
-
-
-def _media(found: Inferred, data: Path) -> list[str]:
-    """Says which columns name pictures or sounds in the folder, and returns the folders that they are in."""
-    inside = {p.name: p for folder in data.iterdir() if folder.is_dir() for p in itertools.islice(folder.iterdir(), 20_000)}
-    folders: list[str] = []
-    for column in found.features():
-        values = found.train[column]
-        kind = infer_kind(values).kind if not pd.api.types.is_numeric_dtype(values) else ""
-        if kind in MEDIA:
-            few = values.dropna().iloc[:200]
-            there = [v for v in few if Path(v).name in inside or (data / Path(v).name).is_file()]
-            folders += sorted({inside[Path(v).name].parent.name + "/" for v in there if Path(v).name in inside})
-            where = shorten(sorted(set(folders))) or "the folder"
-            found.findings.append(Finding(kind, column, f"names files such as {few.iloc[0]}; of {len(few)}, {len(there)} are in {where}"))
-    if found.id:
-        endings = {p.suffix.lower(): kind for p in inside.values() for kind, known in MEDIA.items() if p.suffix.lower() in known}
-        few = _joined(found.train, found.id)[:200] if set(found.id) <= set(found.train) else []
-        for ending, kind in endings.items():
-            there = [inside[f"{i}{ending}"] for i in few if f"{i}{ending}" in inside]
-            if there and len(there) > 0.9 * len(few):
-                folders.append(there[0].parent.name + "/")
-                note = f"{len(there)} of {len(few)} training ids looked for name a file there; a column of them needs an adapter.py"
-                found.findings.append(Finding(kind, f"{there[0].parent.name}/<{found.id[0]}>{ending}", note))
-    return folders
+    return bool(keys) and len(cells) == len(test) and set(joined(cells, keys)) == set(joined(test, keys))
 
 
 # --- id --------------------------------------------------------------------------------------------------------------------------
-
-
-def _joined(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    parts = [frame[c].astype("str").to_numpy(dtype=object) for c in columns]
-    return parts[0] if len(parts) == 1 else np.array([JOINT.join(map(str, row)) for row in zip(*parts)], dtype=object)
 
 
 def _unique(frame: pd.DataFrame, columns: list[str]) -> bool:
@@ -202,7 +137,7 @@ def _id(found: Inferred, given: Config, keys: list[str], cells: pd.DataFrame | N
 
 
 def _check_sample_ids(found: Inferred, keys: list[str], cells: pd.DataFrame) -> None:
-    asked, there = _joined(cells, keys), _joined(found.test, keys)
+    asked, there = joined(cells, keys), joined(found.test, keys)
     name, test = found.input["sample_submission"], found.input["test"]
     if len(set(asked)) < len(asked):
         raise KitError(
@@ -225,11 +160,11 @@ def words(name: str) -> list[str]:
 # --- target, task and metric -----------------------------------------------------------------------------------------------------
 
 
-def _as_list(value: Any) -> list[str]:
+def as_list(value: Any) -> list[str]:
     return [] if not value else [value] if isinstance(value, str) else list(value)
 
 
-def _target(
+def say_target(
     found: Inferred, given: Config, told: list[str], cells: pd.DataFrame | None, train: Table, test: Table, sample: Table | None
 ) -> None:
     only_train = [c for c in train.columns if c not in test.columns and c not in found.id]
@@ -273,11 +208,17 @@ def _target(
     found.output = {"target": targets[0] if len(targets) == 1 else targets, "task": task, **options}
     found.findings.append(Finding("task", task, reason, "output.task", guess))
     if task == "binary" and "positive" not in found.output:
-        _positive(found, targets[0])
-    _metric(found, given, task, wide or fractional, sample, fractional, asked)
+        say_positive(found, targets[0])
+    listed = labels_in_a_cell(cells[values[0]]) if len(values) == 1 and task == "multiclass" else 1
+    say_metric(found, given, task, wide or fractional, sample, fractional, asked, listed)
 
 
-def _positive(found: Inferred, target: str) -> None:
+def labels_in_a_cell(cells: pd.Series) -> int:
+    """Labels in a cell of a sample submission."""
+    return int(cells.str.split().str.len().max())
+
+
+def say_positive(found: Inferred, target: str) -> None:
     """Names the class that probabilities are of, where 1, yes or true does not say it: the rarer one, as most competitions ask."""
     counts = spelled(found.train[target]).value_counts()
     if not any(str(c).lower() in POSITIVE for c in counts.index):
@@ -386,15 +327,22 @@ def _label_separator(text: pd.Series) -> str:
     return ""
 
 
-def _metric(
-    found: Inferred, given: Config, task: str, probabilities: bool, sample: Table | None, fractional: bool, asked: pd.Series
+def say_metric(
+    found: Inferred, given: Config, task: str, probabilities: bool, sample: Table | None, fractional: bool, asked: pd.Series, listed: int = 1
 ) -> None:
+    """listed: labels in a cell of the sample"""
     if given.score.get("metric"):
         found.score["metric"] = given.score["metric"]
         found.findings.append(Finding("metric", part(given.score["metric"])[0], "as given", "score.metric"))
         return
     if task not in METRICS:
         raise KitError(f'no metric is known for task "{task}"\ngive one: score.metric=NAME')
+    if task == "multiclass" and listed > 1:
+        found.output |= {"cells": "labels", "top": listed}
+        found.score["metric"] = {"name": "map_at_k", "k": listed}
+        why = f"{sample.name} lists {listed} labels in a cell; score.metric=top_k_error is another for those"
+        found.findings.append(Finding("metric", f"map_at_k, k = {listed}", why, "score.metric", True))
+        return
     found.score["metric"] = METRICS[task][probabilities]
     if task == "regression" or sample is None:
         why = f"usual for {task}" + _skewed(found)

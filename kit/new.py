@@ -18,13 +18,21 @@ import tomli_w
 from kit.apart import apart
 from kit.competition import checked, listed, shipped
 from kit.config import Config, read
+from kit.discover import Finding, one_line
 from kit.errors import KitError, did_you_mean
 from kit.files import write_text
-from kit.infer import Finding, infer, one_line
+from kit.infer import infer
+from kit.layouts import pictured
 
 LEFT = ("sample", "runs", "__pycache__", ".*")  # of a copied folder
 MOST_DATA = 20 << 20  # bytes of data/ that a copied recipe brings along
-QUESTIONS = {"input": "what is the input?", "output": "what is the output?", "score": "how is it judged?", "model": "how much prior?"}
+QUESTIONS = {
+    "input": "what is the input?",
+    "output": "what is the output?",
+    "score": "how is it judged?",
+    "model": "how much prior?",
+    "augment": "what may change in a picture without changing its answer?",
+}
 
 
 def make(name: str, data: Path | None, template: str | None, overrides: list[str], says: Any) -> Path:
@@ -35,9 +43,9 @@ def make(name: str, data: Path | None, template: str | None, overrides: list[str
     source = _source(name, data, template)
     if source is None:
         assert data is not None
-        config, comments = _inferred(name, data, overrides, says)
+        config, presets, comments = _inferred(name, data, overrides, says)
         checked(config, target)
-        text = _text(config.as_dict(), comments)
+        text = _text(config.as_dict() | presets, comments)
         with _appearing(target) as folder:
             write_text(folder / "config.toml", text)
         return target
@@ -118,28 +126,30 @@ def _appearing(target: Path) -> Iterator[Path]:
 # --- a config from data ----------------------------------------------------------------------------------------------------------
 
 
-def _inferred(name: str, data: Path, overrides: list[str], says: Any) -> tuple[Config, dict[str, str]]:
-    """The config that the files suggest with the overrides laid over it, and a comment for some of its keys."""
+def _inferred(name: str, data: Path, overrides: list[str], says: Any) -> tuple[Config, dict[str, Any], dict[str, str]]:
+    """The config that the files suggest with the overrides laid over it, its presets, and a comment for some of its keys."""
     folder = _folder(data)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "config.toml"
         draft.write_text("")
         given = read(draft, overrides=overrides)
-        found = infer(folder, given)
-        apart(found, given)
+        found = pictured(folder, given) or infer(folder, given)
+        if "folds" not in found.score:
+            apart(found, given)
         for finding in found.findings:
             says.progress(str(finding))
         values = Config(
             title=name,
-            input={"adapter": "tabular", "data": str(folder), **found.input},
+            input={"adapter": found.input.pop("adapter", "tabular"), "data": str(folder), **found.input},
             output=found.output,
             score=found.score,
-            model={"name": "lightgbm"},
+            model=found.model,
             encoders=found.encoders,
+            augment=found.augment,
         )
         values.write(draft)
         config = read(draft, overrides=overrides)
-    return config, _comments(found.findings)
+    return config, {"preset": found.preset} if found.preset else {}, _comments(found.findings)
 
 
 def _comments(findings: list[Finding]) -> dict[str, str]:
@@ -163,8 +173,9 @@ def _text(values: dict[str, Any], comments: dict[str, str]) -> str:
     for section, held in values.items():
         if not isinstance(held, dict):
             continue
-        inner = {k: v for k, v in held.items() if not (section == "encoders" and isinstance(v, dict))}
-        if inner or section != "encoders":
+        nested = section in ("encoders", "preset")
+        inner = {k: v for k, v in held.items() if not (nested and isinstance(v, dict))}
+        if inner or not nested:
             lines += ["", f"[{section}]" + (f"  # {QUESTIONS[section]}" if section in QUESTIONS else "")]
         for key, value in inner.items():
             lines += [f"# {line}" for line in comments.get(f"{section}.{key}", "").split("\n") if line]

@@ -410,7 +410,7 @@ def predict(run: Run, data: Path, says: Says) -> Path:
     if run.info.get("state") != "finished":
         raise RunError(f"{run.folder} is not finished\ngive its training command again: it goes on where it stopped")
     adapter, metric, tested, models = _tested(run, data, says)
-    name = files.fingerprint(packed(data / n) for n in (adapter.test_file, adapter.sample_file) if n)
+    name = files.fingerprint(adapter.test_files())
     folder = run.folder / f"predict-{name}"
     tested.write(folder / "test.parquet")
     write_submission(adapter, adapter.task, metric, tested, run.info["post"], folder / "submission.csv")

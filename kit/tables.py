@@ -85,10 +85,14 @@ def in_id_order(frame: pd.DataFrame, ids: pd.Index) -> pd.DataFrame:
 
 
 def _content_ids(frame: pd.DataFrame) -> list[str]:
-    frame = frame.assign(**{name: [_digest(a) for a in frame[name]] for name in frame if holds_arrays(frame[name])})
-    hashes = pd.util.hash_pandas_object(frame, index=False).map(lambda h: f"{h:016x}")
+    hashes = pd.util.hash_pandas_object(comparable(frame), index=False).map(lambda h: f"{h:016x}")
     copies = hashes.groupby(hashes).cumcount()
     return [h if c == 0 else f"{h}-{c}" for h, c in zip(hashes, copies)]
+
+
+def comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a hash of its bytes in the place of each array, so that rows can be hashed and compared."""
+    return frame.assign(**{name: [_digest(cell) for cell in frame[name]] for name in frame if holds_arrays(frame[name])})
 
 
 def _digest(array: np.ndarray | float) -> str:

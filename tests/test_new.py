@@ -1,4 +1,5 @@
 import gzip
+import json
 import tomllib
 import zipfile
 from pathlib import Path
@@ -241,6 +242,222 @@ def test_pictures_are_found_by_name_and_by_id():
     _, lines = made(data)
     assert "image    photo: names files such as 0.jpg; of 120, 120 are in photos/" in lines
     assert any(text.startswith("image    scans/<id>.png: 120 of 120 training ids") for text in lines)
+
+
+# pictures
+
+
+def touch(folder, *names):
+    for name in names:
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Path(folder)
+
+
+def read_as(data, name="shop"):
+    """The tables that the config made of `data` leads to."""
+    opened = open_competition(name)
+    adapter = opened.open_adapter(opened.data(None, False))
+    tables = adapter.tables()
+    adapter.check_sample(tables.test.index)
+    return tables
+
+
+def test_folders_that_are_classes_make_a_config_of_pictures():
+    data = touch("files", *(f"train/{kind}/{n}{kind}.jpg" for kind in ("cat", "dog", "owl") for n in range(5)), "test/7.png", "test/8.png", "notes.txt")
+    config, lines = made(data)
+    assert config["input"] == {"adapter": "image", "data": str(data.resolve()), "train": "train", "test": "test"}
+    assert config["output"] == {"target": "class", "task": "multiclass"} and config["score"] == {"metric": "accuracy", "folds": {"scheme": "stratified", "count": 5}}
+    assert config["model"]["name"] == "timm" and config["preset"]["fast"]["model"]["weights"] == "package"
+    assert line(lines, "train") == "train    train/: 15 pictures in 3 folders, such as train/cat/0cat.jpg"
+    assert line(lines, "ignored") == "ignored  notes.txt"
+    assert list(read_as(data).test.index) == ["7", "8"]
+    assert open_competition("shop", preset="fast").config.augment["size"] == 96
+
+
+def test_folders_of_other_names_a_sample_and_the_hosts_validation_pictures_are_found():
+    pictures = [f"{part}/{kind}/{part}{n}.jpg" for part in ("photos", "valid") for kind in ("cat", "dog") for n in range(3)]
+    data = touch("files", *[p.replace(".jpg", f"{k}.jpg") for k, p in enumerate(pictures)], "unknown_test/a.jpg", "unknown_test/b.jpg")
+    write(submit=pd.DataFrame({"name": ["b.jpg", "a.jpg"], "animal": ["cat", "cat"]}))
+    config, lines = made(data)
+    assert {k: config["input"][k] for k in ("train", "valid", "test", "sample_submission", "id")} == {
+        "train": "photos", "valid": "valid", "test": "unknown_test", "sample_submission": "submit.csv", "id": "name",
+    }  # fmt: skip
+    assert (config["output"]["target"], config["output"]["task"]) == ("animal", "binary")
+    assert config["score"]["folds"] == "given" and line(lines, "folds") == "folds    given: the host's own validation pictures: valid"
+    tables = read_as(data)
+    assert list(tables.test.index) == ["a.jpg", "b.jpg"] and (tables.roles["given"] == 0).sum() == 6
+
+
+def test_folders_in_folders_are_a_guess_that_can_be_settled():
+    data = touch("files", *(f"train/{top}/{low}/{top}{low}{n}.jpg" for top in "ab" for low in "xy" for n in range(5)), "test/1.jpg")
+    config, lines = made(data)
+    assert config["input"]["class_folder"] == "all" and "(guess): they lie 2 deep; input.class_folder=first or last" in line(lines, "class")
+    assert set(read_as(data).truth["class"]) == {"a/x", "a/y", "b/x", "b/y"}
+    assert made(data, "input.class_folder=first", name="b")[0]["output"]["task"] == "binary"
+
+
+def test_classes_without_a_test_folder_say_so():
+    data = touch("files", "train/cat/1.jpg", "train/dog/2.jpg")
+    with pytest.raises(KitError, match=r"there is no folder of test pictures in .*files\nname it: input.test=NAME"):
+        made(data)
+
+
+def test_a_table_of_names_and_a_sample_make_a_config_of_pictures():
+    data = touch("files", *(f"train/w{n}.jpg" for n in range(20)), *(f"test/t{n}.jpg" for n in range(6)))
+    write(
+        train=pd.DataFrame({"Image": [f"w{n}.jpg" for n in range(20)], "Id": ["a", "b"] * 10}),
+        sample_submission=pd.DataFrame({"Image": [f"t{n}.jpg" for n in range(6)], "Id": "b a"}),
+    )
+    config, lines = made(data)
+    assert config["input"] == {
+        "adapter": "image", "data": str(data.resolve()), "train": "train.csv", "test": "test", "id": "Image", "sample_submission": "sample_submission.csv",
+    }  # fmt: skip
+    assert line(lines, "id") == "id       Image: its values name pictures in train/"
+    assert (config["output"]["target"], config["output"]["task"]) == ("Id", "binary")
+    assert len(read_as(data).test) == 6
+
+
+def test_several_labels_in_a_cell_of_the_sample_are_ranked():
+    data = touch("files", *(f"train/w{n}.jpg" for n in range(30)), "test/t0.jpg")
+    write(
+        train=pd.DataFrame({"Image": [f"w{n}.jpg" for n in range(30)], "Id": ["a", "b", "c"] * 10}),
+        sample_submission=pd.DataFrame({"Image": ["t0.jpg"], "Id": "b a c"}),
+    )
+    config, lines = made(data)
+    assert config["output"] == {"target": "Id", "task": "multiclass", "cells": "labels", "top": 3}
+    assert config["score"]["metric"] == {"name": "map_at_k", "k": 3} and "lists 3 labels in a cell" in line(lines, "metric")
+
+
+def test_without_a_sample_the_pictures_of_the_test_folder_are_the_rows():
+    data = touch("files", *(f"train_images/{n}.jpg" for n in range(20)), *(f"test_images/{n}.jpg" for n in range(20, 24)))
+    write(labels=pd.DataFrame({"name": range(20), "grade": [k % 4 for k in range(20)]}))
+    config, lines = made(data)
+    assert config["input"]["pictures"] == "{part}_images/{id}" and config["input"]["train"] == "labels.csv"
+    assert line(lines, "test") == "test     test_images/: the rows are the 4 pictures in it"
+    assert list(read_as(data).test.index) == ["20", "21", "22", "23"]
+
+
+def test_pictures_beside_tables_become_a_column():
+    columns = {"photo": [f"{k}.jpg" for k in range(N)]}
+    data = usual(zero_one(), train=rows(**columns), test=rows(M, 1, photo=columns["photo"][:M]))
+    touch(data / "photos", *columns["photo"])
+    config, lines = made(data)
+    assert config["input"]["pictures"] == "photos/{photo}" and config["input"]["adapter"] == "tabular" and config["model"] == {"name": "lightgbm"}
+    tables = read_as(data)
+    assert {n: c.kind for n, c in tables.schema.items()} == {"size": "numeric", "weight": "numeric", "image": "image"}
+    assert tables.train["image"].iloc[0].endswith("/photos/0.jpg")
+
+
+def test_tables_of_ids_alone_learn_from_their_pictures():
+    train, test = rows()[["id"]], rows(M, 1)[["id"]]
+    data = usual(zero_one(), train=train, test=test)
+    touch(data, *(f"train/{i}.jpg" for i in train["id"]), *(f"test/{i}.jpg" for i in test["id"]))
+    config, lines = made(data)
+    assert config["input"]["pictures"] == "{part}/{id}" and config["model"]["name"] == "timm"
+    assert "image    train/<id>.jpg: 120 of 120 training ids looked for name a file there" in lines
+    assert len(read_as(data).test) == M
+
+
+def listed_images(part, n, first=1, **more):
+    return {"images": [{"id": k, "file_name": f"{part}/{k}.jpg", **more} for k in range(first, first + n)]}
+
+
+def put(data, **files):
+    Path(data).mkdir(exist_ok=True)
+    for name, held in files.items():
+        Path(data, f"{name}.json").write_text(json.dumps(held))
+    return Path(data)
+
+
+def annotated(images, labels, key="category_id"):
+    return {**images, "annotations": [{"image_id": i["id"], key: label} for i, label in zip(images["images"], labels)]}
+
+
+def test_lists_of_coco_make_a_config_of_pictures():
+    data = put(
+        "files",
+        instances_train2017=annotated(listed_images("pics", 12), [1, 2, 3] * 4),
+        instances_val2017=annotated(listed_images("pics", 6, 13), [1, 2, 3] * 2),
+        image_info_test2017=listed_images("pics", 4, 19),
+        captions={"sentences": []},
+    )
+    touch(data, *(f"pics/{n}.jpg" for n in range(1, 23)))
+    write(sample_submission=pd.DataFrame({"id": range(19, 23), "category": 1}))
+    config, lines = made(data)
+    assert config["input"] == {
+        "adapter": "image_json", "data": str(data.resolve()), "train": "instances_train2017.json", "valid": "instances_val2017.json",
+        "test": "image_info_test2017.json", "sample_submission": "sample_submission.csv",
+    }  # fmt: skip
+    assert config["output"] == {"target": "category", "task": "multiclass"} and config["score"] == {"metric": "accuracy", "folds": "given"}
+    assert line(lines, "pictures") == "pictures {file_name}: 100% of instances_train2017, 100% of image_info_test2017 are there, of the first 200 looked for"
+    assert line(lines, "ignored") == "ignored  captions.json"
+    tables = read_as(data)
+    assert len(tables.train) == 18 and len(tables.test) == 4
+
+
+def test_lists_of_urls_with_several_labels_are_multilabel():
+    images = {"images": [{"imageId": str(n), "url": "u"} for n in range(1, 9)]}
+    labels = [["4"], ["4", "9"], [], ["9"], ["9"], ["4"], ["4", "9"], ["9"]]
+    data = put(
+        "files",
+        train={**images, "annotations": [{"imageId": str(n), "labelId": some} for n, some in enumerate(labels, 1)]},
+        test={"images": [{"imageId": "1", "url": "u"}, {"imageId": "2", "url": "u"}]},
+    )
+    touch(data, *(f"images/train/{n}.png" for n in range(1, 8)), "images/test/2.png")
+    config, lines = made(data)
+    assert config["input"]["pictures"] == "images/{part}/{id}" and config["output"] == {"target": "label", "task": "multilabel"}
+    assert line(lines, "task") == "task     multilabel: 1.1 labels an image, from 0 to 2; 2 classes"
+    tables = read_as(data)
+    assert dict(zip(tables.truth["id"], tables.truth["label"]))["2"] == "4 9" and list(tables.test.index) == ["1", "2"]
+
+
+def test_lists_that_are_wrong_or_without_test_images_are_said():
+    data = put("files", train=annotated(listed_images("pics", 2), [1]))
+    with pytest.raises(KitError, match=r"there is no list of test images in .*files\nname it: input.test=NAME"):
+        made(data)
+    put("files", test=listed_images("pics", 2), train={**listed_images("pics", 2), "annotations": [{"image_id": 9, "category_id": 1}]})
+    with pytest.raises(KitError, match=r"train.json: 1 of 1 annotations are of images that it does not list: 9"):
+        made(data)
+
+
+def test_images_that_are_not_there_yet_are_a_guess():
+    data = put("files", train=annotated(listed_images("pics", 4), [1, 2, 1, 2]), test=listed_images("pics", 2, 5))
+    config, lines = made(data)
+    assert "pictures" not in config["input"]
+    assert "(guess): they are not there" in line(lines, "pictures") and "input.pictures=... says where they lie" in line(lines, "pictures")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([f"pixel{n}" for n in range(64)], {"adapter": "image_pixels"}),
+        ([f"{r}x{c}" for r in range(1, 10) for c in range(1, 10)], {"adapter": "image_pixels", "pixels": ""}),
+        ([f"p_{n}" for n in range(300)], {"adapter": "image_pixels", "pixels": "p_"}),
+        ([f"pixel{n}" for n in range(65)], {"adapter": "tabular"}),
+        ([f"pixel{n}" for n in range(49)], {"adapter": "tabular"}),
+    ],
+)
+def test_pixels_in_columns_become_pictures(names, expected):
+    random = np.random.default_rng(0)
+    frames = [pd.DataFrame(random.integers(0, 256, (n, len(names))), columns=names) for n in (N, M)]
+    data = write(train=frames[0].assign(label=[k % 4 for k in range(N)]), test=frames[1], sample_submission=pd.DataFrame({"ImageId": range(1, M + 1), "Label": 0}))
+    config, lines = made(data)
+    assert {k: config["input"][k] for k in ("adapter", "pixels") if k in config["input"]} == expected
+    assert config["input"]["id"] == "ImageId" and config["input"]["id_by_position"] is True
+    if expected["adapter"] == "image_pixels":
+        side = int((len(names) if len(names) != 300 else 100) ** 0.5)
+        assert f"{len(names)} columns of whole numbers from 0 to 255: pictures of {side} x {side}" in line(lines, "pixels")
+        assert config["model"] == {"name": "convnet"} and config["augment"]["size"] == side
+        assert list(read_as(data).schema) == ["image"]
+
+
+def test_numbered_columns_that_are_no_pixels_stay_columns():
+    values = np.random.default_rng(0).normal(size=(N + M, 64)).round(3)
+    frames = [pd.DataFrame(values[part], columns=[f"v{n}" for n in range(64)]) for part in (slice(N), slice(N, None))]
+    data = write(train=frames[0].assign(id=range(N), target=zero_one()), test=frames[1].assign(id=range(N, N + M)))
+    assert made(data)[0]["input"]["adapter"] == "tabular"
 
 
 # time

@@ -50,8 +50,8 @@ class ImageJson(Tabular):
         self.named, self.unnamed = (Places(self.data, pictures or usual) for usual in ("{file_name}", "{part}/{id}.jpg"))
         self._read_files: dict[str, Listed] = {}
 
-    def _made(self) -> set[str]:
-        return {"image"}
+    def _makes_pictures(self) -> bool:
+        return True
 
     def _folders(self, *parts: str) -> list[Path]:
         return sorted(top for top in {self.unnamed.folder(self._part(part)).top for part in parts} if top.is_dir())
@@ -111,6 +111,8 @@ class ImageJson(Tabular):
     def _paths(self, rows: pd.DataFrame, part: str) -> pd.Series:
         part = self._part(part)
         if not rows["file_name"].notna().any():
+            if "file_name" in self.unnamed.words:
+                raise DataError(f'input.pictures = "{self.unnamed.pattern}", but the images have no file_name: expected a pattern of {{id}}')
             return self.unnamed.of(part, rows, ["id"])
         if self.named.pattern == "{file_name}":
             return located(self.data, rows["file_name"])
@@ -139,9 +141,9 @@ class ImageJson(Tabular):
                 place = folder / self._sample_place(own)
                 _sample.save(place, _sample.draw(random, shape, colour), truncated=(part, own.number) in (("train", 5), ("test", 4)))
         for part, name in files.items():
-            images, annotations = zip(*map(self.sample_entry, drawn[part]))
-            held = {**self.sample_heading(), "images": images, **({"annotations": annotations} if part != "test" else {})}
-            write_text(folder / name, json.dumps(held))
+            entries = [self.sample_entry(own) for own in drawn[part]]
+            annotations = {"annotations": [a for _, some in entries for a in some]} if part != "test" else {}
+            write_text(folder / name, json.dumps({**self.sample_heading(part), "images": [image for image, _ in entries], **annotations}))
         if self.sample_file:
             answer = " ".join(str(self.sample_label(n)) for n in range(self._answered()))
             ids = [self._sample_id(own) for own in drawn["test"]]
@@ -151,15 +153,15 @@ class ImageJson(Tabular):
         """What a class is called that is the number-th, from 0."""
         return number
 
-    def sample_entry(self, drawn: "_Drawn") -> tuple[dict[str, Any], dict[str, Any]]:
-        """A drawn picture as one of `images`, and its annotation."""
+    def sample_entry(self, drawn: "_Drawn") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """A drawn picture as one of `images`, and its annotations."""
         name = f"{'' if '{part}' in self.named.pattern else self._part(drawn.part) + '/'}{drawn.word}.jpg"
-        annotation = {"id": drawn.overall, "image_id": drawn.overall, "category_id": self.sample_label(drawn.labels[0])}
-        return {"id": drawn.overall, "file_name": name}, annotation
+        annotations = [{"id": drawn.overall, "image_id": drawn.overall, "category_id": self.sample_label(n)} for n in drawn.labels]
+        return {"id": drawn.overall, "file_name": name}, annotations
 
-    def sample_heading(self) -> dict[str, Any]:
+    def sample_heading(self, part: str) -> dict[str, Any]:
         """What a file holds before its images."""
-        return {"categories": [{"id": self.sample_label(n), "name": name} for n, name in enumerate(_sample.SHAPES)]}
+        return {"categories": [{"id": self.sample_label(n), "name": name} for n, name in enumerate([*_sample.SHAPES, *_sample.COLOURS])]}
 
     def _sample_id(self, drawn: "_Drawn") -> str:
         entry = self.sample_entry(drawn)[0]

@@ -17,6 +17,8 @@ from kit.files import write_text
 
 
 class ImagePixels(Tabular):
+    sample_answer = ""  # what the one answer column of a drawn sample submission is called, where that isn't the target's name
+
     def __init__(
         self,
         data: Path,
@@ -75,7 +77,7 @@ class ImagePixels(Tabular):
         problems = [f'{source} has a column "image" beside the pixels: name it otherwise, since that is what they become'] if "image" in names else []
         if not columns:
             problems.append(f'{source} has no column "{self.pixels}0": its columns are {shorten(names, 6)}; input.pixels says what they are called before their number')
-        elif not _side(len(columns)):
+        elif not side_of(len(columns)):
             problems.append(f"{source} has {len(columns)} columns of pixels, {columns[0]} to {columns[-1]}: expected the square of a side, or three times that")
         self._first = self._first or (source, len(columns))
         if len(columns) != self._first[1]:
@@ -86,7 +88,7 @@ class ImagePixels(Tabular):
 
     def _shaped(self, flat: np.ndarray) -> np.ndarray:
         """flat (n, pixels) -> (n, side, side) or (n, side, side, 3)"""
-        side = _side(flat.shape[1])
+        side = side_of(flat.shape[1])
         if flat.shape[1] == side * side:
             return flat.reshape(-1, side, side)
         if self.planes:
@@ -113,13 +115,13 @@ class ImagePixels(Tabular):
         test = frame[parts == "test"].drop(columns=targets)
         tables = {self.train_file: frame[parts == "train"], self.test_file: test, self.valid_file: frame[parts == "validation"]}
         ids = test[name] if name in test else np.arange(len(test)) + 1
-        tables[self.sample_file] = pd.DataFrame({name or "id": ids, **{t: answers[t].iloc[0] for t in targets}})
+        tables[self.sample_file] = pd.DataFrame({name or "id": ids, **{self.sample_answer or t: answers[t].iloc[0] for t in targets}})
         for file, table in tables.items():
             if file:
                 write_text(Path(folder) / file, table.to_csv(index=False, lineterminator="\n"))
 
 
-def _side(count: int) -> int:
+def side_of(count: int) -> int:
     """Of a square picture with so many numbers, of one colour or of three; 0 where there is none."""
     return next((side for side in (round(count**0.5), round((count / 3) ** 0.5)) if count and count in (side * side, 3 * side * side)), 0)
 

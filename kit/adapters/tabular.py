@@ -199,7 +199,11 @@ class Tabular:
         return []
 
     def _made(self) -> set[str]:
-        return {*self.made_features(), *(["image"] if self.places.pattern else [])}
+        return {*self.made_features(), *(["image"] if self._makes_pictures() else [])}
+
+    def _makes_pictures(self) -> bool:
+        """Whether there is a column `image` that no file holds."""
+        return bool(self.places.pattern)
 
     def features(self, rows: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
         """The rows with columns of the competition's own. Neither frame holds the target.
@@ -268,7 +272,7 @@ class Tabular:
         return self.features(train.copy(), everyone), self.features(test.copy(), everyone)
 
     def _schema(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
-        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({"image": "image"} if self.places.pattern else {})
+        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({"image": "image"} if self._makes_pictures() else {})
         role_only = {c for kind in (*ROLE_KINDS, "given") for c in self.columns.get(kind, [])} - set(told)
         schema, notes, missing, constant, nowhere = {}, [], [], [], []
         for name in train:

@@ -20,8 +20,8 @@ from kit.zoo._optimizers import optimizer_for
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Looking, Plan, row_losses
 
-_STEPS = 3  # timed, after one that is not
-_GAIN = 1.15  # how much quicker another way must be than the plain one
+_ROUNDS = 4  # timed steps of each way, after one that is not; the ways take turns, so that a busy moment hits all of them
+_GAIN = 1.15  # how much quicker than a simpler way another must be
 _BATCHES = 8  # read to time the reading
 
 
@@ -52,10 +52,10 @@ def measured(
     half = ["bf16-mixed"] if device.type == "cpu" or torch.cuda.is_bf16_supported() else ["16-mixed"]
     precisions = ["32-true", *half] if options["precision"] == "auto" else [options["precision"]]
     layouts = ["no", "yes"] if options["channels_last"] == "auto" else [options["channels_last"]]
-    seconds = {(p, c): _step(network, loss, batch, plan, device, p, c == "yes") for p in precisions for c in layouts}
-    chosen = plain = next(iter(seconds))
-    for way, took in seconds.items():
-        if took < seconds[chosen] and took * _GAIN < seconds[plain]:
+    seconds = _steps(network, loss, batch, plan, device, [(p, c) for p in precisions for c in layouts])
+    chosen = next(iter(seconds))
+    for way, took in seconds.items():  # the simplest first
+        if took * _GAIN < seconds[chosen]:
             chosen = way
     step = seconds[chosen]
     workers, prefetch = options["workers"], options["prefetch"] or 4
@@ -68,17 +68,21 @@ def measured(
     return {"precision": chosen[0], "channels_last": chosen[1], "workers": workers, "prefetch": prefetch}
 
 
-def _step(network: nn.Module, loss: Loss, batch: dict[str, Tensor], plan: Plan, device: torch.device, precision: str, channels_last: bool) -> float:
-    """Seconds of a training step, the quickest of a few; endless where the loss is not a number."""
-    take = _taking(network, loss, plan, device, precision, channels_last)
-    times = []
-    for _ in range(1 + _STEPS):
-        began = time.perf_counter()
-        value = take(batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return min(times[1:]) if torch.isfinite(value) else float("inf")
+def _steps(
+    network: nn.Module, loss: Loss, batch: dict[str, Tensor], plan: Plan, device: torch.device, ways: list[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """(precision, channels_last) -> seconds of its quickest step; endless where the loss is not a number."""
+    takes = {way: _taking(network, loss, plan, device, way[0], way[1] == "yes") for way in ways}
+    seconds = dict.fromkeys(ways, float("inf"))
+    for turn in range(1 + _ROUNDS):
+        for way, take in takes.items():
+            began = time.perf_counter()
+            value = take(batch)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if turn and torch.isfinite(value):
+                seconds[way] = min(seconds[way], time.perf_counter() - began)
+    return seconds
 
 
 def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, precision: str, channels_last: bool) -> Callable[[dict[str, Tensor]], Tensor]:

@@ -9,14 +9,12 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules import SimCLRProjectionHead
 from torch import Tensor, nn
 
-from kit.losses._loss import Loss
 from kit.registry import find
 from kit.transforms import Augment
-from kit.zoo._checkpoint import read
 from kit.zoo._loading import Asked, Batches
 from kit.zoo._preparation import Rows
-from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of
-from kit.zoo._training import train
+from kit.zoo._supervised import Feeding, Looking, Supervised
+from kit.zoo._unlabelled import learned, plan_of
 
 
 class Contrasted(nn.Module):
@@ -29,12 +27,6 @@ class Contrasted(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return self.projection(self.network.features(batch).float())
-
-
-class Unlabelled(Loss):
-    """Stands where a loss stands: what there is to lose is in the views, not in a target."""
-
-    tasks = ()
 
 
 class TwoViews(Batches):
@@ -86,26 +78,9 @@ def contrasted(
     looking  the side of the pictures
     devices  accelerator and devices, as the training takes them
     """
-    n = len(rows)
     views = Augment(transforms=transforms, recipe="heavy", size=looking.side, flip=flip, least_area=least_area, erase=0.0)
-    batch_size = min(batch_size, n)
-    plan = Plan(epochs, batch_size, batches_of(n, batch_size), setup.seed, setup.threads, lr, 1e-4, "adamw", "cosine", 0.05, 1.0, 0.0)
+    plan = plan_of(len(rows), epochs=epochs, batch_size=batch_size, lr=lr, seed=setup.seed, threads=setup.threads)
     both = Contrasted(network, hidden, projected)
-    identity = f"{n} {plan} {looking} {feeding.precision} {rows.pictures.album.key} {temperature} {projected} {hidden} {least_area}"
-    progress = read(checkpoints, identity)
-    if progress.epochs:
-        setup.progress(f"going on after epoch {progress.epochs} of {epochs}")
-    if progress.epochs == epochs:
-        both.load_state_dict(progress.network)
-        return []
-    losses: list[float] = []
-    module = SimClr(
-        both, Unlabelled("multiclass"), rows, ids, plan, progress, checkpoints, identity, find("transforms", transforms)(views), looking, feeding, temperature=temperature
-    )
-    train(module, lambda line: _noted(line, losses, setup.progress), precision=feeding.precision, **devices)
-    return losses
-
-
-def _noted(line: str, losses: list[float], progress: Any) -> None:
-    losses.append(float(line.rsplit("loss ", 1)[1]))
-    progress(line)
+    identity = f"{len(rows)} {plan} {looking} {feeding.precision} {rows.pictures.album.key} {temperature} {projected} {hidden} {least_area}"
+    seen = {"transforms": find("transforms", transforms)(views), "looking": looking, "feeding": feeding}
+    return learned(SimClr, both, rows, ids, plan, checkpoints, identity, setup.progress, devices=devices, **seen, temperature=temperature)
