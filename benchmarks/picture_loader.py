@@ -61,7 +61,7 @@ def make(folder: Path, count: int, short: int) -> list[str]:
 def _texture(random: np.random.Generator, side: int) -> np.ndarray:
     """(side, side, 3) float32 of deviation 1; grey mostly, as photographs are."""
     y, x = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
-    falling = 1 / np.maximum(np.hypot(y, x), 1 / side) ** 1.1
+    falling = 1 / np.maximum(np.hypot(y, x), 1 / side) ** 1.3
     planes = [np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) * falling) for _ in range(4)]
     grey, *colours = (plane / plane.std() for plane in planes)
     return np.stack([0.92 * grey + 0.4 * colour for colour in colours], axis=-1).astype(np.float32)

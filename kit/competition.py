@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kit.config import Config, Pretraining, Scoring, Training, part, read
+from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import SCHEMES
 from kit.registry import check_options, filled, find, find_model, names, options, own_module
 from kit.scoring import Metric
 from kit.transforms import Augment
-
 
 _MORE_THAN_SEEN = 1.25  # decoded pictures are kept larger than the network sees them, so that crops of them lose nothing
 
@@ -53,7 +52,26 @@ class Competition:
     def model(self) -> tuple[str, Any, dict[str, Any]]:
         """("estimators" or "zoo", the part, its options)."""
         kind, found = find_model(self.config.model["name"], self.folder)
-        return kind, found, {k: v for k, v in self.config.model.items() if k != "name"}
+        return kind, found, {k: v for k, v in self.config.model.items() if k in options(found)}
+
+    def columns_from(self) -> Path | None:
+        """The file of weights whose network makes columns for the model; None without one, and where the model itself starts from it."""
+        weights = self.config.model.get("weights", "none")
+        return Path(weights) if weights != "none" and _shared(self.model()[1]) else None
+
+    def pretraining(self) -> tuple[str, dict[str, Any]]:
+        """The method of learning without labels, and all its options. Raises ConfigError for what does not go with it, or with the model."""
+        method, given = part(self.config.pretrain, "method")
+        looks = "image" in getattr(self.model()[1], "takes", ())
+        method = method or ("simclr" if looks else "denoising")
+        problems = check_options(PRETRAINING[method], given, "pretrain")
+        if problems:
+            problems.append(f'in method "{method}"; pretrain.method names another: {" or ".join(PRETRAINING)}')
+        elif method == "simclr" and not looks:
+            problems.append(f'pretrain.method = "simclr" compares pictures, and model "{self.config.model["name"]}" does not look at any\nname one that does: model.name=timm')
+        if problems:
+            raise ConfigError(bullets(problems))
+        return method, filled(PRETRAINING[method], given)
 
     def loss(self) -> tuple[str, dict[str, Any]]:
         """The config's loss, else the metric's, else the task's."""
@@ -161,14 +179,14 @@ def checked(config: Config, folder: Path) -> Competition:
         else:
             problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
     problems += check_options(Augment, config.augment, "augment")
-    problems += check_options(Pretraining, config.pretrain, "pretrain")
+    problems += _pretraining_problems(config)
     if not problems and metric is not None:
         try:
             opened = Competition(name, folder, home, config, adapter)
             opened.metric().needs(task.gives)
-            if config.score.get("prior"):
-                if "weights" not in inspect.signature(metric.score).parameters or not hasattr(task, "expect"):
-                    raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
+            weighs = "weights" in inspect.signature(metric.score).parameters and hasattr(task, "expect")
+            if config.score.get("prior") and not weighs:
+                raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
@@ -219,7 +237,9 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
     if found is None:
         return problems
     kind, model = found
-    problems += check_options(model, {k: v for k, v in config.model.items() if k != "name"}, "model")
+    shared = {k: v for k, v in config.model.items() if k in _shared(model)}
+    problems += check_options(Modelling, shared, "model")
+    problems += check_options(model, {k: v for k, v in config.model.items() if k not in ("name", *shared)}, "model")
     loop = _looked_up(problems, "model.name", lambda: find("estimators", "neural")) if kind == "zoo" else None
     known = {**options(Training), **(options(loop) if loop is not None else {})}
     mine = {k: v for k, v in config.train.items() if k in options(Training)}
@@ -232,6 +252,22 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
             hint = did_you_mean(key, known)
             problems.append(f'train.{key} is not an option of model "{name}", which is no network{hint}')
     return problems
+
+
+def _shared(model: Any) -> dict[str, Any]:
+    """The keys of [model] that are not the model's own affair, with their defaults: one for pictures starts from weights itself."""
+    own = options(model)
+    return {} if "image" in getattr(model, "takes", ()) else {k: o.default for k, o in options(Modelling).items() if k not in own}
+
+
+def _pretraining_problems(config: Config) -> list[str]:
+    """Where no method is named, keys of each will do: which it is depends on the model, and most commands do not ask."""
+    method, given = part(config.pretrain, "method")
+    if method and method not in PRETRAINING:
+        return [f'pretrain.method = "{method}" is no method{did_you_mean(method, PRETRAINING)}']
+    schema_of = {key: schema for name, schema in PRETRAINING.items() if method in ("", name) for key in options(schema)}
+    problems = [f"pretrain.{key} is not an option here{did_you_mean(key, schema_of)}" for key in given if key not in schema_of]
+    return problems + [p for k, v in given.items() if k in schema_of for p in check_options(schema_of[k], {k: v}, "pretrain")]
 
 
 def resolved(competition: Competition) -> Config:
@@ -268,7 +304,7 @@ def resolved(competition: Competition) -> Config:
             "weight": config.score.get("weight", ""),
             "prior": config.score.get("prior", ""),
         },
-        model={"name": config.model["name"], **filled(model, given)},
+        model={"name": config.model["name"], **filled(model, given), **{k: config.model.get(k, v) for k, v in _shared(model).items()}},
         train=training,
         encoders=encoders,
         augment=augment,

@@ -62,6 +62,15 @@ class Scoring:
         """
 
 
+class Modelling:
+    """The keys of [model] that every model of tables has, unless it has an option of the same name; a model adds its own."""
+
+    def __init__(self, *, weights: str = "none"):
+        """
+        weights  "none", or a file that `kit pretrain` wrote: what its network makes of each row stands beside the row's columns
+        """
+
+
 class Training:
     """The keys of [train] that every model has; a network's training loop adds its own."""
 
@@ -82,13 +91,12 @@ class Training:
         """
 
 
-class Pretraining:
-    """The keys of [pretrain]."""
+class Contrasting:
+    """The keys of [pretrain] for method "simclr", which looks at pictures; `method` itself beside them."""
 
     def __init__(
         self,
         *,
-        method: Literal["simclr"] = "simclr",
         epochs: int = 50,
         batch_size: int = 256,
         lr: float = 1e-3,
@@ -105,6 +113,37 @@ class Pretraining:
         projected    numbers that are compared
         least_area   0..1, share of a picture that a view may be as little as
         """
+
+
+class Denoising:
+    """The keys of [pretrain] for method "denoising", which looks at tables; `method` itself beside them."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int = 0,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        noise: float = 0.15,
+        width: int = 256,
+        layers: int = 2,
+        width_out: int = 64,
+        category_width: int = 8,
+        most_categories: int = 1000,
+    ):
+        """
+        epochs           0 is chosen by the number of rows
+        batch_size       rows of a step
+        lr               at its highest, per step
+        noise            0..1, share of the cells that take their column's value in another row
+        width, layers    of the hidden layers
+        width_out        columns that are made
+        category_width   of a category's embedding
+        most_categories  columns with more of them are looked at, but not given back
+        """
+
+
+PRETRAINING = {"simclr": Contrasting, "denoising": Denoising}  # method -> its keys; where none is named, the model decides
 
 
 def part(value: Part, key: str = "name") -> tuple[str, dict[str, Any]]:

@@ -28,9 +28,11 @@ from kit.registry import find
 from kit.runs import Run
 from kit.scoring import Metric, Score, pooled, score_folds
 from kit.tables import WEIGHT, Column, Tables, infer_kind, weights
+from kit.unlabelled import ENCODERS, WEIGHTS, Learned
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
+_UNLABELLED = "unlabelled"  # folder of a run: the network that made columns for it
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
     takes = _takes(model_of(competition, adapter.task, says.progress, None))  # refuses a loss that it does not know before any data is read
+    learned = _learned(competition)
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)
     task = adapter.task
@@ -83,14 +86,18 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     truth = weighted_truth(tables, config.score["weight"])
     if config.score["prior"]:
         truth = expected(task, truth, tables.truth, split, config.score["prior"])
-    begun_with = [Path(w) for w in [config.model.get("weights")] if isinstance(w, str) and Path(w).is_file()]
-    with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with])) as run:
+    schema = tables.schema if learned is None else learned.schema(tables.schema)
+    with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
         work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says, {})
         _announce(work, scheme, split)
         how = Gathering(competition.home / "cache", takes, config.train["threads"], work.progress)
         train_rows, test_rows, work.stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
-        work.tables = replace(tables, train=train_rows, test=test_rows)
+        if learned is not None:
+            learned.copy(run.folder / _UNLABELLED)
+            train_rows, test_rows = (learned.beside(rows, config.train["threads"]) for rows in (train_rows, test_rows))
+            work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
+        work.tables = replace(tables, train=train_rows, test=test_rows, schema=schema)
         work.competition = _measured(work, split[0].train)
         run.save(
             competition=competition.name,
@@ -98,7 +105,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *_unlabelled(config.model)],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else _pictures_seen(config.model))],
             layout=adapter.layout(metric.needs(task.gives)),
         )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
@@ -135,7 +142,21 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     return run
 
 
-def _unlabelled(model: dict[str, Any]) -> list[str]:
+def begun_with(competition: Competition) -> list[Path]:
+    """The files that a model starts from: a run from others is another run."""
+    weights = competition.config.model.get("weights")
+    found = [Path(weights)] if isinstance(weights, str) else []
+    if competition.columns_from() is not None:
+        found.append(found[0].parent / ENCODERS)
+    return [path for path in found if path.is_file()]
+
+
+def _learned(competition: Competition) -> Learned | None:
+    path = competition.columns_from()
+    return None if path is None else Learned.open(path)
+
+
+def _pictures_seen(model: dict[str, Any]) -> list[str]:
     """What the weights that a model starts from have seen of the test rows."""
     weights = model.get("weights")
     told = Path(weights).parent / "run.json" if isinstance(weights, str) else Path()
@@ -435,6 +456,8 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
     takes = _takes(model_of(competition, task, says.progress))
     how = Gathering(competition.home / "cache", takes, competition.config.train["threads"], says.progress)
     _, rows, stores = gathered(None, adapter.new_rows(schema), schema, competition.config.encoders, how)
+    if (run.folder / _UNLABELLED).is_dir():
+        rows = Learned.open(run.folder / _UNLABELLED / WEIGHTS).beside(rows, competition.config.train["threads"])
     ids = rows.index.to_numpy(dtype=object)
     parts = []
     folders = [run.folder / "refit"] if (run.folder / "refit").is_dir() else sorted(run.folder.glob("fold-*"), key=lambda p: int(p.name[5:]))

@@ -21,7 +21,7 @@ KINDS = ("adapters", "transforms", "encoders", "estimators", "zoo", "tasks", "lo
 _MODULES = ("metrics",)  # a metric is its module; every other part is the one class in its file
 _EXTRA_OF = {
     "torch": "neural", "pytorch_lightning": "neural", "safetensors": "neural", "timm": "image", "PIL": "image", "albumentations": "image",
-    "torchvision": "image", "transformers": "text", "tokenizers": "text", "soundfile": "audio", "soxr": "audio", "faiss": "retrieval",
+    "torchvision": "image", "transformers": "text", "tokenizers": "text", "soundfile": "audio", "soxr": "audio", "faiss": "retrieval", "lightly": "pretrain",
     "pytorch_metric_learning": "retrieval", "catboost": "boost", "xgboost": "boost", "optuna": "tune", "kaggle": "kaggle",
 }  # fmt: skip
 
@@ -67,6 +67,15 @@ def find_model(name: str, folder: Path | None = None) -> tuple[str, Any]:
 def own_module(folder: Path, stem: str) -> types.ModuleType:
     """A competition's own `<stem>.py`. Raises ConfigError where it cannot be read as Python, DependencyError where it lacks a library."""
     return _import(f"{stem}.py", lambda: own.load(folder, stem))
+
+
+def needed(module: str, asked: str) -> types.ModuleType:
+    """A module of kit's own that needs the libraries of an extra.
+
+    asked  what in the config asks for it
+    Raises DependencyError where a library is missing.
+    """
+    return _import(asked, lambda: importlib.import_module(module))
 
 
 def _import_own(kind: str, name: str, folder: Path | None) -> types.ModuleType:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ def read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ConfigError(f'model.weights = "{path}": no such file; expected "hub", "package", "none" or the path of a file of weights')
     if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            if "denoising" in (file.metadata() or {}):
+                raise ConfigError(f'model.weights = "{path}" was learned from tables, and this model looks at pictures\nlearn from those: kit pretrain COMPETITION pretrain.method=simclr')
         held = load_file(path)
     else:
         held = torch.load(path, map_location="cpu", weights_only=True)

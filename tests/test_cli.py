@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.competition import shipped
-
 from kit import cli, registry
+from kit.competition import shipped
 from kit.files import read_json
 
 LINEAR = ("model.name=linear", "model.penalty=1.0", "train.threads=1")  # a penalty that is given need not be searched for

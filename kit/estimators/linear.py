@@ -11,6 +11,11 @@ from kit.errors import ConfigError
 from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._matrix import Scaler
 
+_PENALTIES = [0.03, 0.3, 3.0, 30.0, 300.0]
+_LABELS_ASKED = 8  # the commonest labels, that the penalty is chosen on
+_MUCH_WORK = 2e8  # rows x columns x outputs
+_ROWS_ASKED = 4_000
+
 
 class Linear:
     watches = False
@@ -33,11 +38,11 @@ class Linear:
         x = self.scaler.transform(train.features)
         target = train.target.reshape(len(train), -1)
         fits = []
-        for column in target.T:
-            if self.setup.task == "regression":
-                fits.append(self._regression(x, column, train.weight))
-            else:
-                fits.append(self._classes(x, column, train.weight))
+        if self.setup.task == "regression":
+            fits = [self._regression(x, column, train.weight) for column in target.T]
+        else:
+            penalty = self.penalty or self._best_penalty(x, target, train.weight)
+            fits = [self._classes(x, column, train.weight, penalty) for column in target.T]
         self.weights = {"coef": np.vstack([np.atleast_2d(c) for c, _ in fits]), "intercept": np.concatenate([np.atleast_1d(i) for _, i in fits])}
 
     def _regression(self, x, y: np.ndarray, weight: np.ndarray | None):
@@ -62,21 +67,31 @@ class Linear:
     def _logistic(self, penalty: float) -> LogisticRegression:
         return LogisticRegression(C=1 / penalty, max_iter=300, tol=1e-4, random_state=self.setup.seed)
 
-    def _classes(self, x, y: np.ndarray, weight: np.ndarray | None):
-        rarest = int(np.unique(y, return_counts=True)[1].min())
-        penalty = self.penalty
-        if not penalty:
-            inner = StratifiedKFold(3, shuffle=True, random_state=self.setup.seed) if rarest >= 3 else KFold(3, shuffle=True, random_state=self.setup.seed)
-            tried = [0.03, 0.3, 3.0, 30.0, 300.0]
-            losses = np.zeros(len(tried))
-            for train, valid in inner.split(np.zeros(len(y)), y):
-                w = None if weight is None else weight[train]
-                for n, strength in enumerate(tried):
-                    model = self._logistic(strength).fit(x[train], y[train], sample_weight=w)
+    def _best_penalty(self, x, target: np.ndarray, weight: np.ndarray | None) -> float:
+        """Least log loss of held-out rows, the same for all labels: of many labels some are asked, of much work a share of the rows."""
+        labels = np.argsort(-target.sum(axis=0), kind="stable")[:_LABELS_ASKED] if target.shape[1] > 1 else [0]
+        outputs = self.setup.outputs if self.setup.task == "multiclass" else len(labels)
+        rows, splits = np.arange(len(target)), 3
+        if len(target) * x.shape[1] * outputs > _MUCH_WORK:
+            rows, splits = np.sort(np.random.default_rng(self.setup.seed).permutation(len(target))[:_ROWS_ASKED]), 1
+        losses = np.zeros(len(_PENALTIES))
+        for y in (target[rows, label] for label in labels):
+            rarest = int(np.unique(y, return_counts=True)[1].min())
+            inner = (StratifiedKFold if rarest >= 3 else KFold)(3, shuffle=True, random_state=self.setup.seed)
+            for train, valid in list(inner.split(np.zeros(len(y)), y))[:splits]:
+                if len(np.unique(y[train])) < 2:
+                    continue
+                w = None if weight is None else weight[rows[train]]
+                for n, strength in enumerate(_PENALTIES):
+                    model = self._logistic(strength).fit(x[rows[train]], y[train], sample_weight=w)
                     place = {c: k for k, c in enumerate(model.classes_)}
-                    p = model.predict_proba(x[valid])
+                    p = model.predict_proba(x[rows[valid]])
                     losses[n] -= sum(np.log(max(p[i, place[c]], 1e-15)) if c in place else np.log(1e-15) for i, c in enumerate(y[valid]))
-            penalty = tried[int(losses.argmin())]
+        return _PENALTIES[int(losses.argmin())]
+
+    def _classes(self, x, y: np.ndarray, weight: np.ndarray | None, penalty: float):
+        if len(np.unique(y)) < 2:  # a label that all training rows have, or none
+            return np.zeros((1, x.shape[1])), np.array([30.0 if y[0] else -30.0])
         model = self._logistic(penalty).fit(x, y, sample_weight=weight)
         if self.setup.task != "multiclass":
             return model.coef_, model.intercept_

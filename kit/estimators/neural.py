@@ -16,7 +16,7 @@ from kit.encoders import Examples
 from kit.errors import ConfigError, DataError, shorten
 from kit.estimators import Setup
 from kit.files import whole
-from kit.registry import find, names
+from kit.registry import find, names, needed
 from kit.transforms import Augment
 from kit.zoo._checkpoint import Progress, read
 from kit.zoo._loading import Looks, loader
@@ -108,8 +108,8 @@ class Neural:
             check_optimizer(given["optimizer"])
         except ConfigError as error:
             problems.append(str(error))
-        for key, needed in (("layer_decay", "layers"), ("freeze_epochs", "head")):
-            if given[key] not in (0, 1.0) and not hasattr(self.network_type, needed):
+        for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head")):
+            if given[key] not in (0, 1.0) and not hasattr(self.network_type, asked):
                 problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
         if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
             problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
@@ -159,8 +159,7 @@ class Neural:
 
     def pretrain(self, examples: Examples, *, method: str, **options: Any) -> tuple[torch.nn.Module, list[float]]:
         """(network, mean loss of each epoch): learns from the pictures of these rows; whatever target they have is not looked at."""
-        from kit.zoo._selfsupervised import contrasted  # needs a library of its own extra
-
+        contrasted = needed("kit.zoo._selfsupervised", 'pretrain.method = "simclr"').contrasted
         setup, augment = self.setup, self.augment
         assert method == "simclr" and setup.checkpoints is not None
         self.preparation.fit(examples.features)
@@ -281,6 +280,7 @@ class Neural:
     def _of_pictures(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
         """The mean over the test-time views; where there is no picture, the mean answer of the training rows."""
         feeding = self._feeding()
+        network = network.to(memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)  # decides last digits
         there = np.flatnonzero(next(iter(rows.features.pictures.values())).there)
         views = self.transforms.views(self.augment.size)
         order = np.array_split(there, -(-len(there) * len(views) // _PICTURES_AT_ONCE)) if len(there) else []

@@ -12,6 +12,7 @@ from kit.zoo._inputs import Inputs
 class Convnet(nn.Module):
     takes = ("image",)
     usual_lr = 3e-3
+    SMALL = {"width": 8, "blocks": 2}  # what tests of every network ask for
 
     def __init__(self, inputs: Inputs, *, width: int = 32, blocks: int = 3, growth: float = 2.0, dropout: float = 0.3, weights: str = "none"):
         """

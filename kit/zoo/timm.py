@@ -9,6 +9,7 @@ from kit.zoo._inputs import Inputs
 class Timm(nn.Module):
     takes = ("image",)
     usual_lr = 5e-4
+    SMALL = {"architecture": "test_resnet", "weights": "none"}  # what tests of every network ask for
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kit import registry
+from kit.album import Pictures, gather
 from kit.encoders import Examples, Features
 from kit.errors import ConfigError
 from kit.estimators import Setup
@@ -17,7 +18,7 @@ MODELS = [n for n in registry.names("estimators") if n != "neural"] + registry.n
 
 
 def _examples(task: str, seed: int, rows: int = ROWS) -> Examples:
-    """A number with missing values, a noise column, and a category that matters."""
+    """A number with missing values, a noise column, and a category that matters; beside them a picture that shows the same."""
     random = np.random.default_rng(seed)
     number, noise, colour = random.normal(size=rows), random.normal(size=rows), random.integers(1, 4, rows)
     signal = 2 * number + (colour == 2) * 2
@@ -30,13 +31,26 @@ def _examples(task: str, seed: int, rows: int = ROWS) -> Examples:
     dense = np.column_stack([number, noise]).astype(np.float32)
     dense[random.random(rows) < 0.05, 0] = np.nan
     features = Features(dense, ["number", "noise"], colour[:, None].astype(np.int32), ["colour"], [4])
+    features.pictures["photo"] = _pictures(number, colour, random)
     return Examples(np.array([f"{n:04d}" for n in range(rows)], dtype=object), features, target)
 
 
+def _pictures(number: np.ndarray, colour: np.ndarray, random: np.random.Generator) -> Pictures:
+    """16 x 16, brighter for larger numbers, with a frame for one of the colours."""
+    cells = np.empty(len(number), dtype=object)
+    for row, (light, framed) in enumerate(zip(np.clip(120 + 45 * number, 0, 255), colour == 2)):
+        pixels = np.clip(light + random.normal(0, 10, (16, 16, 3)), 0, 255)
+        if framed:
+            pixels[:3], pixels[-3:] = 255, 0
+        cells[row] = pixels.astype(np.uint8)
+    return Pictures(gather(cells, folder=None, size=0, cache="never", threads=1, progress=lambda line: None), np.arange(len(number)))
+
+
 def _model(name: str, task: str):
-    setup = Setup(task=task, outputs=OUTPUTS[task], loss=LOSS[task], threads=1)
+    setup = Setup(task=task, outputs=OUTPUTS[task], loss=LOSS[task], threads=1, augment={"size": 16, "recipe": "none"})
     kind, part = registry.find_model(name)
-    return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, {}, epochs=15, batch_size=32)
+    small = getattr(part, "SMALL", {})
+    return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, small, epochs=15, batch_size=32)
 
 
 def _fitted(name: str, task: str, train: Examples):
@@ -85,5 +99,6 @@ def test_absurd_rows_to_predict_move_nothing_that_was_fitted(name):
     absurd = _examples("binary", 2, 50)
     absurd.features.dense[:] = 1e30
     absurd.features.codes[:] = 0
+    absurd.features.pictures["photo"] = Pictures(absurd.features.pictures["photo"].album, np.zeros(50, dtype=np.int64))
     assert np.isfinite(model.predict(absurd)).all()
     assert np.array_equal(model.predict(test), before)

@@ -1,0 +1,77 @@
+"""A known class balance of the test rows: it weighs the score, and it moves the probabilities as far as they need."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.errors import ConfigError
+from kit.folds import Fold
+from kit.pipeline import expected
+from kit.predictions import Predictions
+from kit.scoring import Metric
+from kit.tables import WEIGHT
+from kit.tasks.multiclass import Multiclass
+
+
+def learned(answers):
+    task = Multiclass(target="y")
+    truth = pd.DataFrame({"id": [f"{n:03d}" for n in range(len(answers))], "y": answers})
+    task.learn(truth)
+    return task, truth
+
+
+def test_rows_of_a_common_class_weigh_less_so_that_all_classes_count_alike():
+    task, truth = learned(["a", "a", "a", "b"])
+    split = [Fold(0, 0, train=np.arange(4), valid=np.arange(4))]
+    weighted = expected(task, truth, truth, split, "uniform")
+    assert weighted[WEIGHT].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2.0])
+    assert task.ratios == {"a": pytest.approx(2 / 3), "b": pytest.approx(2.0)}
+    always_a = task.decode(truth["id"], np.tile([1.0, 0.0], (4, 1)))
+    assert Metric.open("accuracy", {}).score(task, weighted, always_a, {}) == pytest.approx(0.5)
+
+
+def test_weights_are_of_the_validated_rows_and_ratios_of_those_learned_from():
+    task, truth = learned(["a", "a", "a", "b", "a", "b"])
+    split = [Fold(0, 0, train=np.arange(4), valid=np.array([4, 5]))]  # the host's validation is balanced already
+    weighted = expected(task, truth, truth, split, "uniform")
+    assert weighted[WEIGHT].iloc[4:].tolist() == pytest.approx([1.0, 1.0])
+    assert task.ratios["b"] == pytest.approx(2.0)
+
+
+def test_a_calibrated_model_of_skewed_rows_is_moved_as_bayes_says_and_a_balanced_one_is_not():
+    random = np.random.default_rng(0)
+    y = np.where(random.random(4000) < 0.9, "a", "b")
+    x = random.normal(size=4000) + np.where(y == "b", 1.0, -1.0)
+    task, truth = learned(list(y))
+    split = [Fold(0, 0, train=np.arange(4000), valid=np.arange(4000))]
+    weighted = expected(task, truth, truth, split, "uniform")
+    balanced = 1 / (1 + np.exp(-2 * x))  # densities of two normals one from 0: their log ratio is 2 x
+    skewed = balanced * 0.1 / (balanced * 0.1 + (1 - balanced) * 0.9)
+    powers = []
+    for p in (skewed, balanced):
+        post = task.fit_post(weighted, task.decode(truth["id"], np.column_stack([1 - p, p])), Metric.open("accuracy", {}))
+        powers.append(post["prior"])
+    assert powers[0] == pytest.approx(1.0, abs=0.11) and powers[1] == pytest.approx(0.0, abs=0.11)
+
+
+def test_moved_probabilities_reach_labels_rankings_and_columns_and_sum_to_one():
+    task, truth = learned(["a", "b", "c"])
+    predictions = task.decode(["0"], np.array([[0.5, 0.3, 0.2]]))
+    post = {"class_factors": {"a": 0.1, "b": 1.0, "c": 1.0}}
+    assert task.cells(predictions, post, ["y"], "label")["y"].tolist() == ["b"]
+    assert task.cells(predictions, post, ["y"], "ranking")["y"].tolist() == ["b c a"]
+    wide = task.cells(predictions, post, ["a", "b", "c"], "probability")
+    assert [wide[c][0] for c in "abc"] == pytest.approx([0.05 / 0.55, 0.3 / 0.55, 0.2 / 0.55])
+
+
+def test_lists_of_many_classes_are_moved_too():
+    task, _ = learned(["a", "b"])
+    predictions = Predictions.of(["0"], {"labels": pd.Series([["a", "b"]]), "scores": pd.Series([[0.6, 0.4]])})
+    assert task.cells(predictions, {"class_factors": {"a": 0.5, "b": 1.0}}, ["y"], "ranking")["y"].tolist() == ["b a"]
+
+
+def test_a_prior_of_other_classes_is_refused():
+    task, truth = learned(["a", "b"])
+    with pytest.raises(ConfigError, match='expected "uniform", or a share of 0 or more for each class'):
+        task.shares({"a": 0.5, "c": 0.5})
+    assert task.shares({"a": 3.0, "b": 1.0}) == {"a": 0.75, "b": 0.25}
