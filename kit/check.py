@@ -3,6 +3,7 @@
 Each finding is a line with its evidence. Nothing here changes a run.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from kit import folds
+from kit.archives import open_file
 from kit.competition import Competition
 from kit.errors import KitError, shorten
 from kit.pipeline import split_rows
@@ -33,6 +35,8 @@ def check(competition: Competition, data: Path) -> list[str]:
         findings.append(f"folds   {error}")
     _, numbers = adapter.task.stratify_by(tables.truth)
     findings += _copies(tables, adapter.task.targets)
+    for name in tables.of_kind("image"):
+        findings += _pictures(tables, name, tables.truth[adapter.task.targets[0]].to_numpy())
     for target in adapter.task.targets:
         findings += _telling_columns(tables, tables.truth[target], numbers)
         findings += _telling_ids(tables, tables.truth[target])
@@ -61,6 +65,43 @@ def _copies(tables: Tables, targets: list[str]) -> list[str]:
     if both:
         findings.append(f"copies  {both} of {len(test)} test rows have the same columns as a training row")
     return findings
+
+
+def _pictures(tables: Tables, name: str, answers: np.ndarray) -> list[str]:
+    """Files that cannot be pictures, and files with the same bytes: in training with other answers, and on both sides."""
+    cells = {side: frame[name].dropna() for side, frame in (("train", tables.train), ("test", tables.test))}
+    if any(len(c) and isinstance(c.iloc[0], np.ndarray) for c in cells.values()):
+        return []  # copies of arrays are copies of rows
+    known, missing, empty = {}, [], []
+    for path in pd.unique(pd.concat(cells.values())):
+        try:
+            with open_file(path) as file:
+                size = file.seek(0, 2)
+        except FileNotFoundError:
+            missing.append(path)
+            continue
+        empty += [path] if size == 0 else []
+        known[path] = size
+    twice = pd.Series(known).duplicated(keep=False)  # only files of one size can be the same
+    hashes = {path: _hash(path) for path in twice.index[twice]}
+    train, test = (cells[side].map(hashes) for side in ("train", "test"))
+    findings = [f"files   {len(paths)} pictures of column {name!r} are {what}: {shorten(map(_last, paths), 3)}" for what, paths in (("missing", missing), ("empty", empty)) if paths]
+    answered = pd.Series(answers, index=tables.train.index)[train.index].groupby(train).agg(["size", "nunique"])
+    if (copies := answered[answered["size"] > 1])["size"].sum():
+        odd = int((copies["nunique"] > 1).sum())
+        findings.append(f"copies  {int(copies['size'].sum())} training pictures are the same file as another; in {odd} of {len(copies)} sets the answers differ")
+    if both := int(test.dropna().isin(set(train.dropna())).sum()):
+        findings.append(f"copies  {both} test pictures are the same file as a training picture")
+    return findings
+
+
+def _hash(path: str) -> str:
+    with open_file(path) as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _last(path: str) -> str:
+    return "/".join(path.replace("\\", "/").split("/")[-2:])
 
 
 def _telling_columns(tables: Tables, answers: pd.Series, numbers: bool) -> list[str]:

@@ -117,7 +117,8 @@ def _denoised(work: _Work) -> dict[str, Any]:
             "for pictures name a model that looks at them: model.name=timm"
         )
     work.result(f"data    {len(everyone)} rows, {len(tables.train)} train and {len(tables.test)} test, without labels")
-    work.result(f"method  denoising, {features.dense.shape[1]} numbers and {features.codes.shape[1]} categories into {work.given['width_out']} columns")
+    looked_at = f"{features.dense.shape[1]} numeric and {features.codes.shape[1]} category columns"
+    work.result(f"method  denoising, {looked_at} into {work.given['width_out']}")
     learning: Callable = needed("kit.zoo._denoising", 'pretrain.method = "denoising"').denoised
     told = {"seed": config.train["seed"], "threads": config.train["threads"]}
     learned, losses = learning(features, everyone.index.to_numpy(dtype=object), folder / "checkpoints", work.progress, **told, **work.given)

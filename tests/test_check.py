@@ -192,3 +192,31 @@ def test_nothing_is_written(shop):
     before = sorted(shop.table.folder.rglob("*"))
     shop.found()
     assert sorted(shop.table.folder.rglob("*")) == before
+
+
+def test_the_same_picture_on_both_sides_or_with_two_answers_is_found(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from kit.check import check
+    from kit.competition import open_competition
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "competitions" / "shop"
+    for part, names in (("train", "abcdefgh"), ("test", "xyz")):
+        (folder / "data" / part).mkdir(parents=True)
+        for n, name in enumerate(names):
+            Image.new("RGB", (8, 8), (20 * n, 10, 100 if part == "test" else 0)).save(folder / "data" / part / f"{name}.png")
+    (folder / "data/train/b.png").write_bytes((folder / "data/train/a.png").read_bytes())
+    (folder / "data/test/x.png").write_bytes((folder / "data/train/c.png").read_bytes())
+    (folder / "data/train/h.png").unlink()
+    (folder / "data/test/z.png").write_bytes(b"")
+    (folder / "data/train.csv").write_text("id,y\n" + "".join(f"{c},{int(c in 'aceg')}\n" for c in "abcdefgh"))
+    (folder / "config.toml").write_text(
+        '[input]\nadapter = "image"\ntrain = "train.csv"\n[output]\ntarget = "y"\ntask = "binary"\n'
+        '[score]\nmetric = "auc"\nfolds = { scheme = "stratified", count = 2 }\n[model]\nname = "knn"\n'
+    )
+    found = check(open_competition("shop"), folder / "data")
+    assert any("training pictures are the same file as another; in 1 of 1 sets the answers differ" in line for line in found)
+    assert any("1 test pictures are the same file as a training picture" in line for line in found)
+    assert any("1 pictures of column 'image' are missing" in line for line in found)
+    assert any("1 pictures of column 'image' are empty" in line for line in found)
