@@ -2,12 +2,13 @@
 
     python benchmarks/few_labels.py DATA [--pretrain-epochs 5] [--small]
 
-DATA is the folder of Kaggle's digit-recognizer: train.csv (label, pixel0, ...) and test.csv. Pretraining (SimCLR, as `kit pretrain` does it) looks at the
-pictures of all train and test rows once, in batches of 128, half of kit's default, since few epochs are few steps. Then, for 40, 200, 1,000 and all labels, as many of each class: training from those
-weights, and training the same network from nothing, with the same settings but as many epochs as fill the seconds of pretraining
-and training together, which are measured. 1,000 labelled rows, the same for all, are held out of every training and give the accuracy;
-the answers of the test rows are not asked for. "Helps" is said where the two differ by more than twice the standard error of
-the difference on these rows; that another draw of 40 labels would move both is not in it.
+DATA is the folder of Kaggle's digit-recognizer: train.csv (label, pixel0, ...) and test.csv. Pretraining (SimCLR, as `kit pretrain` does it,
+in batches of 128, half of kit's default, since few epochs are few steps) looks at the pictures of all train and test rows, once for the whole
+table. Then, for 40, 200, 1,000 and all labels, as many of each class: training from those weights, and training the same network from nothing,
+with the same settings but as many epochs as fill the seconds of pretraining and training together, which are measured. 1,000 labelled rows,
+the same for all, are held out of every training on labels and give the accuracy; the answers of the test rows are not asked for. "Helps" is said
+where the two differ by more than twice the standard error of the difference on these rows; that another draw of 40 labels would move
+both is not in it.
 """
 
 import argparse
@@ -66,7 +67,8 @@ def drawn(target: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def built(weights: str, folder: Path | None, progress: Callable[[str], None], **loop) -> Neural:
-    setup = Setup("multiclass", 10, "cross_entropy", threads=len(os.sched_getaffinity(0)), progress=progress, checkpoints=folder, augment=AUGMENT)
+    threads = len(os.sched_getaffinity(0))
+    setup = Setup("multiclass", 10, "cross_entropy", threads=threads, progress=progress, checkpoints=folder, augment=AUGMENT)
     fixed = {"accelerator": "cpu", "precision": "32-true", "channels_last": "yes", "workers": 0}
     return Neural(setup, Convnet, {"width": 24, "weights": weights}, **fixed, **loop)
 
@@ -100,8 +102,10 @@ def main() -> int:
         weights = f"{name}/weights.safetensors"
         save_file({f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}, weights)
         before = time.perf_counter() - began
-        print(f"pretrained on {len(everyone)} pictures, {how['epochs']} epochs, {before:.0f} s; loss {losses[0]:.3f} to {losses[-1]:.3f}; {len(valid)} rows held out")
-        print("| labels | pretrained: accuracy | seconds | from nothing: accuracy | seconds | epochs of each | pretraining |\n|---|---|---|---|---|---|---|")
+        told = f"{how['epochs']} epochs, {before:.0f} s, loss {losses[0]:.3f} to {losses[-1]:.3f}"
+        print(f"pretrained on {len(everyone)} pictures: {told}; {len(valid)} labelled rows held out")
+        print("| labels | pretrained: accuracy | seconds | from nothing: accuracy | seconds | epochs of each | pretraining |")
+        print("|---|---|---|---|---|---|---|")
         unequal, helpless = [], []
         for count in counts:
             train = rest.take(drawn(rest.target, count, 1))
@@ -121,7 +125,8 @@ def main() -> int:
             helpless += [count] if says != "helps" else []
             unequal += [count] if abs(whole / (before + took) - 1) > MOST_UNEQUAL else []
     print(f"pretraining does not help at {', '.join(map(str, helpless))} labels" if helpless else "pretraining helps at each number of labels")
-    print(f"LIMIT MISSED: seconds differ by more than {MOST_UNEQUAL:.0%} at {unequal} labels" if unequal else f"seconds are equal within {MOST_UNEQUAL:.0%}")
+    far = f"LIMIT MISSED: seconds differ by more than {MOST_UNEQUAL:.0%} at {unequal} labels"
+    print(far if unequal else f"seconds are equal within {MOST_UNEQUAL:.0%}")
     return bool(unequal)
 
 

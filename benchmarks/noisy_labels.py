@@ -6,10 +6,10 @@ The digits that come with scikit-learn (1,797 pictures of 8 x 8), 30 % of them c
 other class, each as likely. The same small ConvNet, epochs, learning rate and batches for every row of the table, with no augmentation
 and no dropout, which would hide what the loss does. Prints the mean over the seeds of accuracy on the test rows, and its standard deviation.
 
-The test rows chose nothing. Epochs (20), batches (32), learning rate and the losses' own options are kit's defaults for so many pictures. Weight
-decay, the same for all rows that have it, is the best of five for generalised cross entropy, judged by the mean over both shares of three draws of a fifth of the
-training rows, held out, with their labels flipped too: `--choose` does that again. Early stopping takes the epoch that does best on a sixth of
-the training rows, held out and flipped likewise.
+The test rows chose nothing. Epochs (20), batches (32), learning rate and the losses' own options are kit's defaults for so many pictures.
+Weight decay, the same for all rows that have it, is the best of five for generalised cross entropy, judged by three draws of a fifth of the
+training rows, held out, with their labels flipped too, and the mean over both shares of flipped labels: `--choose` does that again. Early
+stopping takes the epoch that does best on a sixth of the training rows, held out and flipped likewise.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def tested(way: Way, share: float, seed: int, epochs: int) -> float:
 
 
 def tried(way: Way, share: float, draw: int, epochs: int) -> float:
-    """Accuracy on a held-out fifth of the training rows, whose labels are flipped as those of the others are; the test rows have no part in it."""
+    """Accuracy on a held-out fifth of the training rows, whose labels are flipped as those of the others are; no test row has part in it."""
     train, _ = digits()
     train.target = flip(train.target, share, 100 + draw)
     order = np.random.default_rng([draw, 3]).permutation(len(train))
@@ -137,10 +137,11 @@ def main() -> int:
             asked = {d: [[pool.submit(tried, way, s, draw, epochs) for draw in range(3)] for s in shares] for d, way in ways.items()}
             for decay, found in asked.items():
                 flipped, none = (np.mean([f.result() for f in each]) for each in found)
-                print(f"weight decay {decay:g}: of held-out training rows {flipped:.4f} with 40 % flipped, {none:.4f} with none; mean {(flipped + none) / 2:.4f}", flush=True)
+                means = f"{flipped:.4f} with 40 % flipped, {none:.4f} with none, mean {(flipped + none) / 2:.4f}"
+                print(f"weight decay {decay:g}: right on held-out training rows {means}", flush=True)
             return 0
         asked = {(n, s): [pool.submit(tested, way, s, seed, epochs) for seed in range(seeds)] for n, way in WAYS.items() for s in shares}
-        print(f"| {seeds} seeds | 40 % flipped | none flipped |\n|---|---|---|")
+        print(f"| seeds: {seeds} | 40 % flipped | none flipped |\n|---|---|---|")
         for name in WAYS:
             scores = [np.array([f.result() for f in asked[name, s]]) for s in shares]
             print(f"| {name} | " + " | ".join(f"{a.mean():.4f} ± {a.std(ddof=min(1, seeds - 1)):.4f}" for a in scores) + " |", flush=True)

@@ -5,8 +5,9 @@
 1. JPEGs of 427 x 320 pixels, to batches of 64 at 224 pixels under the recipe "light". kit: an album that decodes at each access, and its
    loader. Bare: a Dataset that opens and converts the file by Pillow and calls the same transforms, the DataLoader's own collation, as
    many workers that read as far ahead. Both decode in full.
-2. JPEGs of 1365 x 1024 pixels, kept for a network that looks at 224, as kit's [encoders.image] does by default: the second epoch with the decoded
-   cache beside the second epoch that decodes each picture, both by kit, to the same pixels. Decoding is not slowed for it: libjpeg decodes at half size.
+2. JPEGs of 1365 x 1024 pixels, kept for a network that looks at 224, as kit's [encoders.image] does by default: the second epoch with the
+   decoded cache beside the second epoch that decodes each picture, both by kit, to the same pixels. Decoding is not slowed for it: libjpeg
+   decodes at half size.
 
 Pictures are made: noise with the spectrum of photographs (amplitude falling with frequency), so that their files are as large and as slow to
 decode as those of photographs; the bits a pixel are printed. All lie in the page cache. An epoch of one and of the other take turns in

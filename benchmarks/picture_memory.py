@@ -2,9 +2,10 @@
 
     python benchmarks/picture_memory.py [--many 10000] [--few 1000] [--small]
 
-Made PNGs of 96 x 96 pixels, with the decoded cache kept at that size: 28 MB of pixels for a thousand. Each training is a process of its own that decodes them all into
-the cache, maps it, and trains a small ConvNet for one epoch at 48 pixels with two workers that read ahead. Prints the peak resident memory of the process, and of
-the largest of its workers, as the system counts them (resource.getrusage). Shared pages count in both: their sum is more than what the machine gives.
+Made PNGs of 96 x 96 pixels, with the decoded cache kept at that size: 28 MB of pixels for a thousand. Each training is a process of its own
+that decodes them all into the cache, maps it, and trains a small ConvNet for one epoch at 48 pixels with two workers that read ahead. Prints
+the peak resident memory of the process, and of the largest of its workers, as the system counts them (resource.getrusage). Shared pages
+count in both: their sum is more than what the machine gives.
 """
 
 import argparse

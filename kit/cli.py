@@ -59,7 +59,7 @@ def main() -> None:
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(metavar="[KIND]", help="competitions, templates, models, metrics, losses, tasks, encoders, adapters or folds")] = "competitions") -> None:
+def list_(kind: Annotated[str, typer.Argument(metavar="[KIND]", help="competitions, templates, models, metrics, losses, tasks, encoders, transforms, adapters or folds")] = "competitions") -> None:
     """Lists what there is of a kind, with one line each."""
     from kit import competition, folds, registry
     from kit.errors import did_you_mean

@@ -23,6 +23,7 @@ from kit.zoo._supervised import Looking, Plan, row_losses
 _ROUNDS = 4  # timed steps of each way, after one that is not; the ways take turns, so that a busy moment hits all of them
 _GAIN = 1.15  # how much quicker than a simpler way another must be
 _BATCHES = 8  # read to time the reading
+_AHEAD = (2, 4, 8)  # batches that each worker may be ahead by; few take less memory
 
 
 def measured(
@@ -58,13 +59,11 @@ def measured(
         if took * _GAIN < seconds[chosen]:
             chosen = way
     step = seconds[chosen]
-    workers, prefetch = options["workers"], options["prefetch"] or 4
-    told = ""
-    if workers < 0:
-        workers, told = _workers(data, asked, reading, step, device, network, loss, plan, chosen)
+    workers, prefetch, told = _reading(data, asked, reading, step, device, network, loss, plan, chosen, options)
     listed = ", ".join(f"{p}{' channels_last' if c == 'yes' else ''} {1000 * took:.0f} ms" for (p, c), took in seconds.items())
     progress(f"a step of {len(batch['target'])} pictures of {looking.side} px: {listed}; reading it {1000 * reading:.0f} ms")
-    progress(f"chosen  {chosen[0]}, channels_last {chosen[1]}, {workers} workers{told}")
+    ahead = f", each {prefetch} batches ahead" if workers else ""
+    progress(f"chosen  {chosen[0]}, channels_last {chosen[1]}, {workers} workers{ahead}{told}")
     return {"precision": chosen[0], "channels_last": chosen[1], "workers": workers, "prefetch": prefetch}
 
 
@@ -108,7 +107,7 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     return take
 
 
-def _workers(
+def _reading(
     data: Batches,
     asked: list[Asked],
     reading: float,
@@ -118,23 +117,29 @@ def _workers(
     loss: Loss,
     plan: Plan,
     chosen: tuple[str, str],
-) -> tuple[int, str]:
-    """(workers, why): none where reading costs next to nothing, else as many as make reading and steps together quickest."""
-    if reading < 0.03 * step:
-        return 0, ": reading costs next to nothing"
+    options: dict[str, Any],
+) -> tuple[int, int, str]:
+    """(workers, prefetch, why): none where reading costs next to nothing, else the fewest that make reading and steps together about quickest."""
+    prefetch = options["prefetch"] or _AHEAD[0]
+    if options["workers"] >= 0 and (options["prefetch"] or not options["workers"]):
+        return options["workers"], prefetch, ""
+    if options["workers"] < 0 and reading < 0.03 * step:
+        return 0, prefetch, ": reading costs next to nothing"
     most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    tried = sorted({0, 1, 2, most // 2, most} - {n for n in range(most + 1, most + 3)})
-    tried = [n for n in tried if n <= most]
+    tried = sorted(n for n in {0, 1, 2, most // 2, most} if n <= most) if options["workers"] < 0 else [options["workers"]]
     take = _taking(network, loss, plan, device, chosen[0], chosen[1] == "yes")
-    took = {n: _fed(data, asked, n, take, device) for n in tried}
-    best = min(took, key=lambda n: took[n])
-    fewest = next(n for n in tried if took[n] <= 1.05 * took[best])
-    return fewest, " (a step with " + ", ".join(f"{n}: {1000 * s:.0f} ms" for n, s in took.items()) + ")"
+    took = {n: _fed(data, asked, n, prefetch, take, device) for n in tried}
+    workers = next(n for n in tried if took[n] <= 1.05 * min(took.values()))
+    told = " (a step with " + ", ".join(f"{n}: {1000 * s:.0f} ms" for n, s in took.items()) + ")"
+    if workers and not options["prefetch"]:
+        further = {n: _fed(data, asked, workers, n, take, device) for n in _AHEAD}
+        prefetch = next(n for n in _AHEAD if further[n] <= 1.05 * min(further.values()))
+    return workers, prefetch, told
 
 
-def _fed(data: Batches, asked: list[Asked], workers: int, take: Callable, device: torch.device) -> float:
+def _fed(data: Batches, asked: list[Asked], workers: int, prefetch: int, take: Callable, device: torch.device) -> float:
     """Seconds of a step and of waiting for its batch, when the workers have started."""
-    feed = iter(loader(data, asked * 2, workers=workers, prefetch=4, device=device))
+    feed = iter(loader(data, asked * 2, workers=workers, prefetch=prefetch, device=device))
     first = next(feed)  # workers start when they are first asked
     take({k: v.to(device) for k, v in first.items()})
     began, steps = time.perf_counter(), 0

@@ -32,12 +32,13 @@ def check_optimizer(name: str) -> None:
 
 
 def optimizer_for(
-    network: nn.Module, name: str, *, lr: float, weight_decay: float, layer_decay: float = 1.0, layers: dict[str, int] | None = None
+    network: nn.Module, name: str, *, lr: float, weight_decay: float, layer_decay: float = 1.0, layers: dict[str, int] | None = None, fused: bool = True
 ) -> Optimizer:
     """Weight decay is for matrices alone: none for biases, norms, and tables with sparse gradients.
 
     layer_decay  what a layer's rate is multiplied by for each layer above it
     layers       parameter name -> layer, from 0 at the input
+    fused        one kernel for all weights; not where gradients are scaled for 16-bit floats, which it would take back after they were clipped
     """
     sparse = {id(m.weight) for m in network.modules() if is_table(m) and m.sparse}
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
@@ -49,7 +50,7 @@ def optimizer_for(
         decayed = p.dim() > 1
         usual = {"params": [], "weight_decay": weight_decay if decayed else 0.0, "lr": lr * layer_decay**below}
         groups.setdefault((below, not decayed), usual)["params"].append(p)
-    parts = [_dense(name, [groups[key] for key in sorted(groups)], lr)]
+    parts = [_dense(name, [groups[key] for key in sorted(groups)], lr, fused)]
     tables = [p for p in network.parameters() if id(p) in sparse]
     if tables:  # a dense optimiser would touch each row of the table at each step
         parts.append(SGD(tables, lr=lr) if name == "sgd" else SparseAdam(tables, lr=lr))
@@ -64,9 +65,9 @@ def is_table(module: nn.Module) -> bool:
     return isinstance(module, (nn.Embedding, nn.EmbeddingBag))
 
 
-def _dense(name: str, groups: list[dict[str, Any]], lr: float) -> Optimizer:
+def _dense(name: str, groups: list[dict[str, Any]], lr: float, fused: bool) -> Optimizer:
     if name == "adamw":
-        return AdamW(groups, lr=lr, fused=True)
+        return AdamW(groups, lr=lr, fused=fused)
     if name == "nadam":
         return NAdam(groups, lr=lr, decoupled_weight_decay=True)
     if name == "sgd":

@@ -166,9 +166,8 @@ class Supervised(pytorch_lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.plan
         layers = self.network.layers() if plan.layer_decay != 1.0 else None
-        optimizer = optimizer_for(
-            self.network, plan.optimizer, lr=plan.lr, weight_decay=plan.weight_decay, layer_decay=plan.layer_decay, layers=layers
-        )
+        same = {"lr": plan.lr, "weight_decay": plan.weight_decay, "layer_decay": plan.layer_decay}
+        optimizer = optimizer_for(self.network, plan.optimizer, **same, layers=layers, fused=self.feeding.precision != "16-mixed")
         restore(optimizer, self.network, self.progress.optimizer)
         return optimizer
 
