@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kit.encoders import Examples
+from kit.encoders import Examples, Features
 from kit.errors import ConfigError, DataError, shorten
 from kit.estimators import Setup
 from kit.files import whole
@@ -163,7 +163,7 @@ class Neural:
         setup, augment = self.setup, self.augment
         assert method == "simclr" and setup.checkpoints is not None
         self.preparation.fit(examples.features)
-        rows = self.preparation.rows(examples.features)
+        rows = self._prepared(examples.features)
         rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
@@ -224,13 +224,17 @@ class Neural:
         self.loss.in_units_of(torch.tensor(self.spread, dtype=torch.float32))
 
     def _training_rows(self, train: Examples) -> Rows:
-        rows = self.preparation.rows(train.features)
+        rows = self._prepared(train.features)
         target = train.target
         if self.loss.unit:
             target = (target.reshape(len(train), -1) - self.centre) / self.spread
         tensor = torch.from_numpy(target.astype(np.int64 if self.setup.task == "multiclass" else np.float32))
         weight = np.ones(len(train)) if train.weight is None else train.weight / train.weight.mean()
         return replace(rows, target=tensor, weight=torch.from_numpy(weight.astype(np.float32)))
+
+    def _prepared(self, features: Features) -> Rows:
+        rows = self.preparation.rows(features)
+        return rows if self.augment is not None else replace(rows, pictures=None)  # a network that takes none is fed from memory
 
     def _plan(self, n: int) -> Plan:
         given = self.options
@@ -271,7 +275,7 @@ class Neural:
         return raw * self.spread + self.centre if self.loss.unit else raw
 
     def _of_tables(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
-        prepared, parts = self.preparation.rows(rows.features), []
+        prepared, parts = self._prepared(rows.features), []
         for some in torch.arange(len(rows)).split(_ROWS_AT_ONCE):
             batch = {k: v.to(device) for k, v in prepared.batch(some).items()}
             parts.append(predicted(self.loss, network(batch)).cpu())
@@ -284,7 +288,7 @@ class Neural:
         there = np.flatnonzero(next(iter(rows.features.pictures.values())).there)
         views = self.transforms.views(self.augment.size)
         order = np.array_split(there, -(-len(there) * len(views) // _PICTURES_AT_ONCE)) if len(there) else []
-        looks = Looks(self.preparation.rows(rows.features), views)
+        looks = Looks(self._prepared(rows.features), views)
         workers = feeding.workers if len(order) > 2 * feeding.workers else 0
         raw = np.tile((self.prior - self.centre) / self.spread if self.loss.unit else self.prior, (len(rows), 1)).astype(np.float64)
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(feeding.precision)

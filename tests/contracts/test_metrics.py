@@ -105,7 +105,8 @@ def test_a_weight_of_two_is_the_row_twice(metric):
     truth, predicted, options = example(metric)
     weights = 1 + np.arange(len(truth)) % 3
     repeated = np.repeat(np.arange(len(truth)), weights)
-    expected = metric.score(truth[repeated], predicted[repeated], **options)
+    twice = [predicted[row] for row in repeated] if isinstance(predicted, list) else predicted[repeated]
+    expected = metric.score(truth[repeated], twice, **options)
     assert metric.score(truth, predicted, weights.astype(float), **options) == pytest.approx(expected, rel=1e-12)
 
 
