@@ -68,7 +68,8 @@ def _hush() -> None:
 def _quiet() -> Iterator[None]:
     """Lightning's lines about devices and ends of training stay away, as kit has its own; its settings of torch are taken back."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # of each new tensor: costs some percent, and tells only of reading what was never written
     try:
         with warnings.catch_warnings():
             _hush()
@@ -77,6 +78,7 @@ def _quiet() -> Iterator[None]:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 @contextmanager
