@@ -71,6 +71,7 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             post=post,
             folds=chosen[0].info["folds"] if split else MIXED,
             covered=len(oof.ids),
+            validated=max(r.info["validated"] for r in chosen),
             rows=len(tables.train),
             seconds=round(time.monotonic() - began, 2),
         )
@@ -134,11 +135,11 @@ def _parts(split: list[Fold], oof: Predictions, ids: pd.Index) -> list[list[Pred
 
 
 def best_of_each(found: list[Run]) -> list[Run]:
-    """The best finished run of each model that covers all its rows; blends, and what is not better than the constant, are left out."""
+    """The best finished run of each model that covers all rows that its folds validate; blends, and what is not better than the constant, are left out."""
     best: dict[str, Run] = {}
     for run in found:
         model = run.name.split("-", 1)[1]
-        if run.info["state"] != "finished" or model == "blend" or "score" not in run.info or run.info["covered"] < run.info["rows"]:
+        if run.info["state"] != "finished" or model == "blend" or "score" not in run.info or run.info["covered"] < run.info["validated"]:
             continue
         sign, constant = 1 if run.info["greater_is_better"] else -1, run.info["constant"]
         if constant is not None and sign * run.info["score"]["mean"] <= sign * constant:

@@ -212,12 +212,12 @@ def runs(competition: CompetitionName) -> None:
         raise KitError(f"no runs of {opened.name} in {opened.home / 'runs'}\nkit train {competition}")
     done = [r for r in found if r.info["state"] == "finished" and "score" in r.info]
     sign = {True: -1, False: 1}
-    done.sort(key=lambda r: (r.info["covered"] < r.info["rows"], r.info["score"]["mean"] * sign[r.info["greater_is_better"]]))  # whole ones first
+    done.sort(key=lambda r: (r.info["covered"] < r.info["validated"], r.info["score"]["mean"] * sign[r.info["greater_is_better"]]))  # whole ones first
     width = max(len(r.name) for r in found) + 2
     for run in done:
         info = run.info["score"]
         spread = "" if info["standard_error"] is None else f" ± {info['standard_error']:.2g}"
-        part = "" if run.info["covered"] == run.info["rows"] else f"  {run.info['covered']} of {run.info['rows']} rows"
+        part = "" if run.info["covered"] == run.info["validated"] else f"  {run.info['covered']} of {run.info['validated']} rows"
         asked = "  " + " ".join(run.info["asked"]) if run.info.get("asked") else ""
         print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}{asked}")
     for run in found:

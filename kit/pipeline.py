@@ -134,6 +134,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             post=post,
             folds=folds_csv.fingerprint(rows.ids, split),
             covered=len(oof.ids),
+            validated=len(np.unique(np.concatenate([fold.valid for fold in split]))),  # rows that the scheme validates: of the host's own split a part
             rows=len(rows.ids),
             seconds=round(time.monotonic() - began, 2),
             peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

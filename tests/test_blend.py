@@ -138,7 +138,7 @@ def test_blend_is_named_in_its_config(table):
 def made(number, model, score, *, state="finished", constant=0.5, covered=60, greater=True) -> Run:
     return Run(
         runs.Path(f"runs/{number}-{model}"),
-        {"state": state, "score": {"mean": score}, "constant": constant, "covered": covered, "rows": 60, "greater_is_better": greater},
+        {"state": state, "score": {"mean": score}, "constant": constant, "covered": covered, "validated": 60, "greater_is_better": greater},
     )
 
 

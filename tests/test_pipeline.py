@@ -142,7 +142,7 @@ def test_rows_that_no_fold_predicts_are_missing_and_not_zero(table):
     info, oof = read_json(run / "run.json"), Predictions.read(run / "oof.parquet")
     valid = set(part(run, 0, "valid")) | set(part(run, 1, "valid"))
     assert set(oof.ids) == valid and len(valid) < 60
-    assert (info["covered"], info["rows"]) == (len(valid), 60)
+    assert (info["covered"], info["validated"], info["rows"]) == (len(valid), len(valid), 60)
     assert part(run, 0, "unused")  # the future of the first block
 
 

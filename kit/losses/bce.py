@@ -1,6 +1,5 @@
 """Binary cross entropy: the negative log likelihood of independent yes-or-no outputs."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,6 +12,3 @@ class Bce(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """-y log(p) - (1 - y) log(1 - p) with p = sigmoid(logit), in nats."""
         return functional.binary_cross_entropy_with_logits(logits, beside(logits, target), reduction="none").mean(dim=1)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits)

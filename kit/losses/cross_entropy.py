@@ -1,6 +1,5 @@
 """Cross entropy: the negative log likelihood of the one true class."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +17,3 @@ class CrossEntropy(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """-log(p of the true class) with p = softmax(logits), in nats."""
         return functional.cross_entropy(logits, target, reduction="none", label_smoothing=self.smoothing)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        return torch.softmax(logits, dim=1)

@@ -25,6 +25,3 @@ class Focal(Loss):
             return -((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p
         log_p = -functional.binary_cross_entropy_with_logits(logits, beside(logits, target), reduction="none")
         return (-((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p).mean(dim=1)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        return torch.softmax(logits, dim=1) if self.task == "multiclass" else torch.sigmoid(logits)
