@@ -33,7 +33,7 @@ class Rows:
     """What a scheme may look at, all aligned and sorted by id."""
 
     ids: np.ndarray  # text
-    target: np.ndarray | None = None  # (n,) classes or numbers, or (n, labels) of 0 and 1, or with `continuous` (n, targets)
+    target: np.ndarray | None = None  # (n,) classes (-1: none) or numbers, or (n, labels) of 0 and 1, or with `continuous` (n, targets)
     continuous: bool = False  # the target is a number: stratify by its quantiles
     group: np.ndarray | None = None
     time: np.ndarray | None = None  # datetime64 or numbers
@@ -89,8 +89,7 @@ def group(rows: Rows, *, count: int = COUNT, repeats: int = REPEATS, seed: int =
     """Groups kept whole, fold sizes as even as the groups allow."""
     groups = pd.factorize(_complete(rows, "group", "group"))[0]
     _stop_if(_problems(rows, count, repeats, seed) + _few_groups(groups, count))
-    nothing = np.empty(0, np.int64)
-    return _repeated(count, repeats, seed, lambda rng: _level(groups, nothing, nothing, count, rng)[groups])
+    return _repeated(count, repeats, seed, lambda rng: _whole(groups, count, rng))
 
 
 def stratified_group(rows: Rows, *, count: int = COUNT, repeats: int = REPEATS, seed: int = SEED) -> list[Fold]:
@@ -182,9 +181,55 @@ def given(rows: Rows, *, count: int = COUNT, repeats: int = REPEATS, seed: int =
     return [Fold(0, k, np.flatnonzero(numbers != value), np.flatnonzero(numbers == value)) for k, value in enumerate(values)]
 
 
+def classes(rows: Rows, *, count: int = COUNT, only: int = 0, repeats: int = REPEATS, seed: int = SEED) -> list[Fold]:
+    """Classes kept whole, fold sizes as even as the classes allow: for test rows that are of new classes.
+
+    only  so many of the folds are trained and validated, and the others are training rows of each; 0 is all
+    Rows of no class (-1) are validated, dealt evenly over the folds, and never trained on. `repeats` must be 1.
+    """
+    named = _classes_of(rows, "classes")
+    found = named.max(initial=-1) + 1
+    lower = f"lower score.folds.count to {found}, or " if found > 1 else ""
+    few = f'{count} parts need at least {count} classes, and the training rows have {found}: a class is never cut\n{lower}set score.folds.scheme = "kfold"'
+    _stop_if(_problems(rows, count, 1, seed) + _one_split("classes", repeats) + _too_many("only", only, count) + ([few] if found < count else []))
+    rng = np.random.default_rng([seed, 0])
+    number = np.empty(len(named), np.int64)
+    number[named < 0] = _deal(named[named < 0], count, rng)
+    number[named >= 0] = _whole(named[named >= 0], count, rng)
+    return _some_folds(number, named >= 0, count, only)
+
+
+def open_set(rows: Rows, *, unknown: float = 0.3, count: int = COUNT, only: int = 0, repeats: int = REPEATS, seed: int = SEED) -> list[Fold]:
+    """Like stratified, but part of the classes are kept whole: for test rows that may be of no class that training rows have.
+
+    unknown  share of the rows, from 0 to below 1, that are of no class that their fold trains on: rows of no class (-1), which are
+             validated and never trained on; classes of one row; then classes that are drawn, as many as fit
+    only     so many of the folds are trained and validated, and the others are training rows of each; 0 is all
+    Every other class has a row or more in the training part of each fold. `repeats` must be 1.
+    """
+    named = _classes_of(rows, "open_set")
+    problems = _problems(rows, count, 1, seed) + _one_split("open_set", repeats) + _too_many("only", only, count)
+    if not 0 <= unknown < 1:
+        problems.append(f"score.folds.unknown is {unknown:g}: expected 0 or more, and below 1")
+    _stop_if(problems)
+    rng = np.random.default_rng([seed, 0])
+    sizes = np.bincount(named[named >= 0], minlength=1)
+    whole = sizes == 1
+    left = round(unknown * len(named)) - int((named < 0).sum()) - int(whole.sum())
+    for drawn in rng.permutation(len(sizes)):
+        if 1 < sizes[drawn] <= left:
+            whole[drawn] = True
+            left -= sizes[drawn]
+    number = np.empty(len(named), np.int64)
+    alone = (named >= 0) & whole[named]  # of classes that are in one fold
+    number[~alone] = _deal(named[~alone], count, rng)
+    number[alone] = _whole(named[alone], count, rng)
+    return _some_folds(number, named >= 0, count, only)
+
+
 SCHEMES: dict[str, Callable[..., list[Fold]]] = {
     "kfold": kfold, "stratified": stratified, "group": group, "stratified_group": stratified_group,
-    "time": time, "group_time": group_time, "holdout": holdout, "given": given,
+    "time": time, "group_time": group_time, "holdout": holdout, "given": given, "classes": classes, "open_set": open_set,
 }  # fmt: skip
 
 
@@ -225,6 +270,22 @@ def _complete(rows: Rows, word: str, scheme: str) -> np.ndarray:
     return values
 
 
+def _classes_of(rows: Rows, scheme: str) -> np.ndarray:
+    """(n,) int64 class of each row, -1 for rows of no class."""
+    target = _complete(rows, "target", scheme)
+    if target.ndim > 1 or rows.continuous:
+        held = "a number" if rows.continuous else "any number of labels"
+        raise FoldError(f'score.folds.scheme = "{scheme}" needs one class for each row, and the target is {held}\nset score.folds.scheme = "kfold"')
+    named = np.full(len(target), -1, np.int64)
+    known = np.asarray(target != -1) if target.dtype.kind in "iuO" else np.ones(len(target), bool)
+    named[known] = pd.factorize(target[known])[0]
+    return named
+
+
+def _too_many(key: str, value: int, count: int) -> list[str]:
+    return [] if 0 <= value <= count else [f"score.folds.{key} is {value}: expected from 0, which is all, to score.folds.count = {count}"]
+
+
 def _small_classes(target: np.ndarray, count: int) -> list[str]:
     codes, classes = pd.factorize(target)
     sizes = np.bincount(codes).tolist()
@@ -258,6 +319,27 @@ def _repeated(count: int, repeats: int, seed: int, assign: Callable[[np.random.G
     if empty := [fold.fold for fold in folds if len(fold.valid) == 0]:
         raise FoldError(f'folds {shorten(empty)} would validate no rows\nlower score.folds.count, or set score.folds.scheme = "kfold"')
     return folds
+
+
+def _some_folds(number: np.ndarray, trained: np.ndarray, count: int, only: int) -> list[Fold]:
+    """The first `only` folds, or all.
+
+    number   the fold that validates each row
+    trained  (n,) bool: rows that the other folds train on
+    """
+    folds = [Fold(0, k, np.flatnonzero((number != k) & trained), np.flatnonzero(number == k)) for k in range(only or count)]
+    for part, verb in (("valid", "validate"), ("train", "train on")):
+        if empty := [fold.fold for fold in folds if len(getattr(fold, part)) == 0]:
+            raise FoldError(f'folds {shorten(empty)} would {verb} no rows\nlower score.folds.count, or set score.folds.scheme = "kfold"')
+    return folds
+
+
+def _whole(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Fold of each row, groups kept whole and fold sizes level."""
+    if not len(groups):
+        return np.empty(0, np.int64)
+    codes, nothing = pd.factorize(groups)[0], np.empty(0, np.int64)
+    return _level(codes, nothing, nothing, count, rng)[codes]
 
 
 def _strata(target: np.ndarray, continuous: bool, bins: int = 10) -> np.ndarray:
@@ -449,6 +531,7 @@ def cuts(
     count    parts, at least `how_many`, of which one is watched
 
     Forward-in-time schemes watch the last blocks, latest first. `given` has no meaning inside: it is a holdout of 1 / count.
+    Nor have `classes` and `open_set`, as nothing is learned by watching classes that are not trained on: rows are dealt by class.
     What worked outside may not fit inside, and then the next that does is taken:
     fewer groups than `count`: as many parts as groups; one group: kfold. A class with fewer rows than `count`: kfold.
     Nothing before the last block: size and window are dropped, then gap and purge, then groups; one moment: kfold.
@@ -466,6 +549,8 @@ def cuts(
             folds = _last_blocks(rows, scheme, options, count)
         elif scheme in ("holdout", "given"):
             folds = holdout(rows, share=options.get("share", 1 / count), repeats=how_many, seed=seed)
+        elif scheme in ("classes", "open_set"):
+            folds = open_set(rows, unknown=0.0, count=min(count, n), seed=seed)
         else:
             groups = len(pd.unique(rows.group)) if scheme in ("group", "stratified_group") else count
             folds = SCHEMES[scheme](rows, count=min(count, groups), seed=seed)
@@ -489,9 +574,9 @@ def _last_blocks(rows: Rows, scheme: str, options: dict, count: int) -> list[Fol
 # what is worth a warning
 
 
-def describe(rows: Rows, folds: list[Fold]) -> list[str]:
-    """Warnings about classes or labels that a fold lacks; none where the target is a number or is not known."""
-    if rows.target is None or rows.continuous:
+def describe(rows: Rows, folds: list[Fold], scheme: str = "") -> list[str]:
+    """Warnings about classes or labels that a fold lacks; none where the target is a number or is not known, or the scheme means it so."""
+    if rows.target is None or rows.continuous or scheme in ("classes", "open_set"):
         return []
     one_each = rows.target.ndim == 1
     codes, names = pd.factorize(rows.target) if one_each else (None, np.arange(rows.target.shape[1]))

@@ -82,6 +82,18 @@ class Predictions:
         return Predictions(ids, table.filter(answered).to_pandas())
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """What an estimator found of many classes: the best few of each row.
+
+    positions  (n, k) int64 class positions, each once a row; -1 where there are fewer
+    scores     (n, k) float64
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray
+
+
 def _among(ids: Sequence[str], others: Sequence[str]) -> np.ndarray:
     """(n,) bool: which ids are among the others. In Arrow, which need not make a Python object of each."""
     return np.asarray(pc.is_in(_text(ids), value_set=_text(others)))

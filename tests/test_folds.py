@@ -37,6 +37,8 @@ def any_rows():
 
 
 def for_scheme(scheme):
+    if scheme == "classes":
+        return rows(60, target=np.arange(60) % 7)
     return rows(60, time=np.arange(60), group=np.arange(60) // 5) if scheme == "group_time" else any_rows()
 
 
@@ -308,6 +310,128 @@ def test_many_rows_and_groups_are_split_without_a_loop_over_rows():
     for scheme in ("group", "stratified_group"):
         sizes = [len(fold.valid) for fold in split(data, scheme=scheme)]
         assert sum(sizes) == 200_000 and max(sizes) - min(sizes) < 50
+
+
+# classes and open_set
+
+
+def long_tailed(rng, n=400, many=120):
+    return np.sort(np.minimum(rng.geometric(0.03, n), many)).astype(str).astype(object)
+
+
+def test_whole_classes_are_validated_and_each_row_once():
+    target = long_tailed(np.random.default_rng(0))
+    for seed in range(5):
+        folds = split(rows(400, target=target), scheme="classes", seed=seed)
+        assert all(not set(target[fold.train]) & set(target[fold.valid]) for fold in folds)
+        assert sorted(i for fold in folds for i in fold.valid) == list(range(400))
+        assert all(len(fold.train) + len(fold.valid) == 400 for fold in folds)
+        assert max(len(fold.valid) for fold in folds) - min(len(fold.valid) for fold in folds) <= 8
+
+
+def test_an_open_set_validates_the_share_asked_for_that_no_row_is_trained_on_for():
+    for seed in range(5):
+        target = long_tailed(np.random.default_rng(seed))
+        folds = split(rows(400, target=target), scheme="open_set", unknown=0.3, seed=seed)
+        new = [~np.isin(target[fold.valid].astype(str), target[fold.train].astype(str)) for fold in folds]
+        assert 117 <= sum(part.sum() for part in new) <= 120  # whole classes, as many as fit
+        assert all(0.2 < part.mean() < 0.4 for part in new)
+        assert sorted(i for fold in folds for i in fold.valid) == list(range(400))
+        assert max(len(fold.valid) for fold in folds) - min(len(fold.valid) for fold in folds) <= 8
+
+
+def test_a_class_that_is_not_held_out_is_trained_on_in_each_fold():
+    for seed in range(20):
+        target = long_tailed(np.random.default_rng(seed), n=100)
+        folds = split(rows(100, target=target), scheme="open_set", unknown=0.4, count=2 + seed % 4, seed=seed)
+        where = {name: {k for k, fold in enumerate(folds) if (target[fold.valid] == name).any()} for name in set(target)}
+        for name in set(target):
+            trained = [k for k, fold in enumerate(folds) if (target[fold.train] == name).any()]
+            assert len(trained) == len(folds) or (len(where[name]) == 1 and set(trained) == set(range(len(folds))) - where[name])
+        held = [name for name in where if len(where[name]) == 1]
+        assert sum((target == name).sum() for name in held) <= max(40, sum((target == name).sum() == 1 for name in set(target)))
+
+
+def test_classes_of_one_row_are_held_out_before_any_other_is_drawn():
+    target = np.array([f"one{n}" for n in range(30)] + ["a"] * 35 + ["b"] * 35, dtype=object)
+    for unknown in (0.0, 0.3, 0.6):  # 30 of the 100 rows are so anyway, and a class of 35 does not fit into 30 more
+        folds = split(rows(100, target=target), scheme="open_set", unknown=unknown)
+        assert all({"a", "b"} <= set(target[fold.train]) & set(target[fold.valid]) for fold in folds)
+
+
+def test_drawn_classes_follow_the_seed():
+    target = np.repeat(np.arange(20), 5).astype(object)
+    held = [{n for fold in split(rows(100, target=target), scheme="open_set", seed=seed) for n in set(target[fold.valid]) - set(target[fold.train])} for seed in (0, 0, 1)]
+    assert len(held[0]) == 6 and held[0] == held[1] != held[2]
+
+
+@pytest.mark.parametrize("scheme", ["classes", "open_set"])
+@pytest.mark.parametrize("none", [np.int64(-1), -1])
+def test_rows_of_no_class_are_validated_and_never_trained_on(scheme, none):
+    target = np.array([none] * 25 + [f"c{n % 15}" for n in range(75)], dtype=object)
+    folds = split(rows(100, target=target), scheme=scheme)
+    assert not any((fold.train < 25).any() for fold in folds)
+    assert sorted(i for fold in folds for i in fold.valid) == list(range(100))
+    assert [(fold.valid < 25).sum() for fold in folds] == [5] * 5
+
+
+def test_rows_of_no_class_count_as_unknown():
+    target = np.r_[np.full(25, -1), np.arange(75) // 5]
+    folds = split(rows(100, target=target), scheme="open_set", unknown=0.3)
+    new = [set(target[fold.valid]) - set(target[fold.train]) - {-1} for fold in folds]
+    assert sum(map(len, new)) == 1  # 25 rows, and the one class of 5 that fits into 30
+
+
+@pytest.mark.parametrize("scheme", ["classes", "open_set"])
+def test_only_some_folds_are_those_that_all_would_begin_with(scheme):
+    data = rows(60, target=np.arange(60) % 12)
+    some, whole = split(data, scheme=scheme, only=2), split(data, scheme=scheme)
+    assert positions(some) == positions(whole)[:2] and len(whole) == 5
+
+
+@pytest.mark.parametrize("scheme", ["classes", "open_set"])
+def test_what_is_wrong_with_schemes_of_classes_is_told_together(scheme):
+    with pytest.raises(FoldError) as error:
+        split(rows(60, target=np.arange(60) % 12), scheme=scheme, repeats=2, only=6)
+    says(error, f'score.folds.repeats is 2, but score.folds.scheme = "{scheme}" has one split only: set repeats = 1',
+         "score.folds.only is 6: expected from 0, which is all, to score.folds.count = 5")  # fmt: skip
+    with pytest.raises(FoldError) as error:
+        split(rows(60, target=np.arange(60.0), continuous=True), scheme=scheme)
+    says(error, f'score.folds.scheme = "{scheme}" needs one class for each row, and the target is a number', 'set score.folds.scheme = "kfold"')
+    with pytest.raises(FoldError, match="the target is any number of labels"):
+        split(rows(60, target=np.zeros((60, 2), int)), scheme=scheme)
+
+
+def test_a_share_of_unknown_rows_is_below_one():
+    for unknown in (-0.1, 1.0, np.nan):
+        with pytest.raises(FoldError) as error:
+            split(rows(60, target=np.arange(60) % 12), scheme="open_set", unknown=unknown)
+        says(error, f"score.folds.unknown is {unknown:g}: expected 0 or more, and below 1")
+
+
+def test_fewer_classes_than_folds_are_refused():
+    with pytest.raises(FoldError) as error:
+        split(rows(60, target=np.arange(60) % 3), scheme="classes")
+    says(error, "5 parts need at least 5 classes, and the training rows have 3: a class is never cut",
+         'lower score.folds.count to 3, or set score.folds.scheme = "kfold"')  # fmt: skip
+
+
+def test_nothing_but_rows_of_no_class_leaves_none_to_train_on():
+    with pytest.raises(FoldError, match="^folds 0, 1, 2, 3, 4 would train on no rows\n"):
+        split(rows(60, target=np.full(60, -1)), scheme="open_set")
+
+
+@pytest.mark.parametrize("scheme", ["classes", "open_set"])
+def test_what_is_watched_inside_is_of_classes_that_are_trained_on(scheme):
+    target = np.repeat(np.arange(20), 3)
+    kept, watched = cut(rows(60, target=target), scheme, 0, {"unknown": 0.9, "only": 1})
+    assert set(target[watched]) <= set(target[kept])
+
+
+def test_many_rows_of_many_classes_are_dealt_without_a_loop_over_rows():
+    target = np.random.default_rng(0).zipf(1.3, 200_000).clip(max=15_000)
+    for scheme in ("classes", "open_set"):
+        assert sum(len(fold.valid) for fold in split(rows(200_000, target=target), scheme=scheme)) == 200_000
 
 
 # time
@@ -601,6 +725,12 @@ def test_there_is_nothing_to_tell_of_whole_folds_numbers_or_no_target():
     assert describe(data, split(data, scheme="stratified")) == []
     assert describe(rows(20), split(rows(20))) == []
     assert describe(rows(20, target=np.arange(20.0), continuous=True), split(rows(20))) == []
+
+
+def test_classes_that_a_scheme_leaves_out_on_purpose_are_no_warning():
+    data = rows(20, target=np.arange(20) // 4)
+    for scheme in ("classes", "open_set"):
+        assert describe(data, split(data, scheme=scheme), scheme) == [] != describe(data, split(data, scheme=scheme))
 
 
 # folds.csv

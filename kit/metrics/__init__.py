@@ -7,6 +7,9 @@ label        the answers themselves: 0 and 1 for a binary task (1 is positive), 
 probability  truth as class positions 0..c-1 (binary: 0/1), predicted as (n,) for binary, (n, c) for multiclass;
              multilabel: truth as (n, labels) 0/1, predicted as (n, labels)
 ranking      truth as (n,) answers, predicted as n lists of answers, best first
+confidence   truth as (n,) text, true classes separated by spaces ("" is none); predicted as n pairs of class and confidence, or None
+             where nothing is said; rows in the order of their ids
+neighbours   truth as n sets of relevant ids (an empty one: the query does not count), predicted as n lists of ids, best first
 value        two (n,) float arrays, or (n, targets) for several targets
 
 A metric that fits several tasks names several, `needs = ("probability", "value")`: the task gives the first one that it can.

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from kit.errors import ConfigError, DataError, shorten
+from kit.errors import ConfigError, DataError, FoldError, shorten
+from kit.folds import Fold
 from kit.predictions import Predictions
 
 
@@ -30,8 +31,7 @@ class Task:
 
     def average(self, parts: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
         """The weighted mean of predictions for the same ids, by id."""
-        ids = parts[0].ids
-        assert all(np.array_equal(p.ids, ids) for p in parts), "only predictions for the same ids can be averaged"
+        ids = check_same_ids(parts)
         columns = [c for c in parts[0].rows.columns if c != "id"]
         values = [self.to_mean_space(p.rows[columns].to_numpy(dtype=np.float64)) for p in parts]
         mean = self.from_mean_space(np.average(np.stack(values), axis=0, weights=weights))
@@ -129,6 +129,26 @@ def codes(values: Sequence[str], classes: Sequence[str], source: str) -> np.ndar
         unknown = sorted({str(v) for v, missing in zip(values, found.isna()) if missing})
         raise DataError(f"{source} holds labels that are no class: {shorten(unknown)}\nclasses are {shorten(classes)}")
     return found.to_numpy(dtype=np.int64)
+
+
+def words(cells: pd.Series) -> list[list[str]]:
+    """The words of each cell, none of a blank one."""
+    return [cell.split() for cell in cells.astype("str").mask(cells.isna(), "")]
+
+
+def check_same_ids(parts: Sequence[Predictions]) -> np.ndarray:
+    """The ids that all parts cover."""
+    ids = parts[0].ids
+    assert all(np.array_equal(p.ids, ids) for p in parts), "only predictions for the same ids can be averaged"
+    return ids
+
+
+def check_validated_once(split: Sequence[Fold]) -> None:
+    """Raises FoldError where folds share a validated row, though what is true of it depends on the fold."""
+    validated = np.concatenate([fold.valid for fold in split])
+    twice = len(validated) - len(np.unique(validated))
+    if twice:
+        raise FoldError(f"the folds validate {twice} rows more than once, and what is right for a row depends on its fold\nset score.folds.repeats = 1")
 
 
 def check_one_target(targets: list[str], task: str) -> None:

@@ -1,4 +1,7 @@
-"""One of many classes: a prediction is a probability for each, or above 200 classes the best hundred of them."""
+"""One of many classes: a prediction is a probability for each, or above 200 classes the best hundred of them.
+
+Of an open set, a row may be of none of them: scores need not sum to 1 then, and what lacks speaks for none.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,10 +10,23 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from kit.errors import ConfigError, DataError, shorten
-from kit.predictions import Predictions
+from kit.errors import ConfigError, DataError, bullets, shorten
+from kit.folds import Fold
+from kit.predictions import Predictions, Ranked
 from kit.tables import WEIGHT
-from kit.tasks._task import ClassTask, as_list, check_one_target, codes, in_order, labels, native
+from kit.tasks import _open_set
+from kit.tasks._task import (
+    ClassTask,
+    as_list,
+    check_one_target,
+    check_same_ids,
+    check_validated_once,
+    codes,
+    in_order,
+    labels,
+    native,
+    words,
+)
 
 WIDE = 200  # above this many classes a prediction lists the best LISTED
 LISTED = 100
@@ -18,16 +34,37 @@ LISTED = 100
 
 class Multiclass(ClassTask):
     loss, metric = "cross_entropy", "log_loss"
-    gives = ("label", "probability", "ranking")
+    gives = ("label", "probability", "ranking", "confidence")
 
-    def __init__(self, *, target: str | list[str], cells: Literal["", "label", "labels", "probabilities"] = "", top: int = 5):
+    def __init__(
+        self,
+        *,
+        target: str | list[str],
+        cells: Literal["", "label", "labels", "label_confidence", "probabilities"] = "",
+        top: int = 5,
+        open_set: bool = False,
+        unknown: str = "",
+    ):
         """
-        cells  what the submission holds: one label, the best `top` labels separated by spaces, or a column a class;
-               "" is a column a class where the sample has several, else what the metric needs
+        cells     what the submission holds: one label, the best `top` labels separated by spaces, a label and its confidence, or a
+                  column a class; "" is a column a class where the sample has several, else what the metric needs
+        open_set  whether a row may be of no class
+        unknown   what files say of such a row; "" is a blank cell
         """
         self.targets = as_list(target)
         check_one_target(self.targets, "multiclass")
-        self.cell, self.top = cells, top
+        self.cell, self.top, self.open_set, self.unknown = cells, top, open_set, unknown
+        problems = []
+        if unknown and not open_set:
+            problems.append(f'output.unknown = "{unknown}": rows of no class go with output.open_set = true')
+        if open_set and cells == "probabilities":
+            problems.append('output.cells = "probabilities": rows of no class have no column; write labels, or set output.open_set = false')
+        if open_set and cells == "labels" and not unknown:
+            problems.append('output.cells = "labels": a list cannot hold a blank, so rows of no class need a word; set output.unknown')
+        if problems:
+            raise ConfigError(bullets(problems))
+        if open_set:
+            self.gives = ("label", "ranking", "confidence")  # a probability of each class says nothing about rows that are of none
         self.classes: list[str] = []
         self.ratios: dict[str, float] = {}  # class -> its share of the test rows over its share of the rows learned from, where it is known
 
@@ -36,12 +73,38 @@ class Multiclass(ClassTask):
         return len(self.classes)
 
     def learn(self, truth: pd.DataFrame) -> None:
-        self.classes = in_order(truth[self.targets[0]].unique())
+        self.classes = in_order(c for c in truth[self.targets[0]].unique() if not (self.open_set and c == self.unknown))
         if len(self.classes) < 2:
             raise DataError(f"{self.targets[0]} has one class in the training rows: {shorten(self.classes)}\nthere is nothing to tell apart")
 
+    def read_target(self, frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+        """The label of raw rows; of an open set, `unknown` for those of no class."""
+        if not self.open_set:
+            return super().read_target(frame, source)
+        values = frame[self.targets[0]]
+        text = values.astype("str").mask(values.isna(), "")
+        known = text != self.unknown
+        return {self.targets[0]: text.where(~known, labels(values[known], source))}
+
+    def stratify_by(self, truth: pd.DataFrame) -> tuple[np.ndarray, bool]:
+        values = truth[self.targets[0]].to_numpy(dtype=object)
+        return np.where(self.open_set & (values == self.unknown), np.int64(-1), values), False
+
+    def out_of_fold(self, truth: pd.DataFrame, split: list[Fold]) -> pd.DataFrame:
+        """The truth, where of an open set a validated row is of no class if no training row of its fold is of its class.
+
+        Raises FoldError for a row that is validated twice.
+        """
+        if not self.open_set:
+            return truth
+        check_validated_once(split)
+        name = self.targets[0]
+        return truth.assign(**{name: _open_set.out_of_fold(truth[name].to_numpy(dtype=object), self.unknown, split)})
+
     def shares(self, prior: str | dict[str, float]) -> dict[str, float]:
         """class -> share of the rows, summing to 1. Raises ConfigError for classes that there are not, or shares below 0."""
+        if self.open_set:
+            raise ConfigError("score.prior: with output.open_set = true rows may be of no class, and no share of theirs can be given\ntake it out")
         if prior == "uniform":
             return {c: 1 / len(self.classes) for c in self.classes}
         given = prior if isinstance(prior, dict) else {}
@@ -55,32 +118,63 @@ class Multiclass(ClassTask):
         self.ratios = ratios
 
     def encode(self, truth: pd.DataFrame) -> np.ndarray:
-        """(n,) int64 class positions."""
-        return codes(truth[self.targets[0]], self.classes, "the truth")
+        """(n,) int64 class positions; of an open set -1 for rows of no class."""
+        values = truth[self.targets[0]].to_numpy(dtype=object)
+        if not self.open_set:
+            return codes(values, self.classes, "the truth")
+        found = np.full(len(values), -1, np.int64)
+        known = values != self.unknown
+        found[known] = codes(values[known], self.classes, "the truth")
+        return found
 
-    def decode(self, ids: Sequence[str], raw: np.ndarray) -> Predictions:
-        """raw  (n, classes) probabilities"""
+    def decode(self, ids: Sequence[str], raw: np.ndarray | Ranked) -> Predictions:
+        """raw  (n, classes) probabilities or, of an open set, scores of 0 and more; or the best few of each row
+
+        Raises DataError where a number is missing or infinite.
+        """
+        if isinstance(raw, Ranked):
+            positions, scores = raw.positions, np.asarray(raw.scores, dtype=np.float64)
+            if len(self.classes) > WIDE:
+                return self._listed(ids, positions, scores)
+            filled = np.zeros((len(positions), len(self.classes)))
+            row, column = np.nonzero(positions >= 0)
+            filled[row, positions[row, column]] = scores[row, column]
+            raw = filled
         raw = np.asarray(raw, dtype=np.float64)
         if len(self.classes) <= WIDE:
             return Predictions.of(ids, {f"p_{c}": raw[:, n] for n, c in enumerate(self.classes)})
-        best = np.argsort(-raw, axis=1, kind="stable")[:, :LISTED]
-        names = np.array(self.classes, dtype=object)
-        return Predictions.of(ids, {"labels": pd.Series(list(names[best])), "scores": pd.Series(list(np.take_along_axis(raw, best, 1)))})
+        return self._listed(ids, np.broadcast_to(np.arange(raw.shape[1]), raw.shape), raw)
+
+    def _listed(self, ids: Sequence[str], positions: np.ndarray, scores: np.ndarray) -> Predictions:
+        """The best classes of each row; of an open set those with a score above 0.
+
+        positions  (n, k) of the classes, -1 for none
+        """
+        there = positions >= 0
+        wrong = (there & ~np.isfinite(scores)).any(axis=1)
+        if wrong.any():
+            raise DataError(f"{int(wrong.sum())} rows have predictions that are not finite numbers: ids {shorten(np.asarray(ids)[wrong])}")
+        there &= (scores > 0) | (not self.open_set)
+        best = np.argsort(np.where(there, -scores, np.inf), axis=1, kind="stable")[:, :LISTED]
+        names = np.array(self.classes, dtype=object)[np.take_along_axis(positions, best, 1)]
+        scores, counts = np.take_along_axis(scores, best, 1), np.take_along_axis(there, best, 1).sum(axis=1)
+        lists = [(n[:count], s[:count]) for n, s, count in zip(names, scores, counts)]
+        return _of_lists(ids, lists)
 
     def average(self, parts: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
         if "labels" not in parts[0].rows:
             return super().average(parts, weights)
+        ids = check_same_ids(parts)
         weights = np.ones(len(parts)) / len(parts) if weights is None else np.asarray(weights) / np.sum(weights)
-        labels_, scores_ = [], []
+        lists = []
         for rows in zip(*(zip(p.rows["labels"], p.rows["scores"]) for p in parts)):
             total: dict[str, float] = {}
             for weight, (names, scores) in zip(weights, rows):
                 for name, score in zip(names, scores):
                     total[name] = total.get(name, 0.0) + weight * score
             best = sorted(total, key=lambda name: (-total[name], name))[:LISTED]
-            labels_.append(best)
-            scores_.append([total[name] for name in best])
-        return Predictions.of(parts[0].ids, {"labels": pd.Series(labels_), "scores": pd.Series(scores_)})
+            lists.append((best, [total[name] for name in best]))
+        return _of_lists(ids, lists)
 
     def _matrix(self, rows: pd.DataFrame) -> np.ndarray:
         """(n, classes) probabilities."""
@@ -94,21 +188,35 @@ class Multiclass(ClassTask):
                 filled[n, [k for k, _ in known]] = [s for _, s in known]
         return filled
 
-    def _ranked(self, rows: pd.DataFrame, k: int) -> list[list[str]]:
+    def _lists(self, rows: pd.DataFrame, k: int) -> list[_open_set.Listed]:
+        """The best k classes of each row and their scores; of an open set those with a score above 0, or that a submission lists."""
         if "labels" in rows:
-            return [list(names[:k]) for names in rows["labels"]]
+            return [(names[:k], scores[:k]) for names, scores in zip(rows["labels"], rows["scores"])]
         matrix = self._matrix(rows)
         best = np.argsort(-matrix, axis=1, kind="stable")[:, :k]
-        return [list(row) for row in np.array(self.classes, dtype=object)[best]]
+        names, scores = np.array(self.classes, dtype=object)[best], np.take_along_axis(matrix, best, 1)
+        counts = (scores > 0).sum(axis=1) if self.open_set else np.full(len(rows), best.shape[1])
+        return [(n[:count], s[:count]) for n, s, count in zip(names, scores, counts)]
+
+    def _ranked(self, rows: pd.DataFrame, k: int, post: dict[str, Any]) -> list[list[str]]:
+        if self.open_set and k > 1 and not self.unknown:
+            raise ConfigError("output.unknown is a blank cell, and lists of labels cannot hold one: name the word for rows of no class")
+        return _open_set.ranked(self._lists(rows, k), k, self.unknown, post.get("unknown"))
+
+    def _first(self, rows: pd.DataFrame, post: dict[str, Any]) -> np.ndarray:
+        """(n,) label of each row; where there is none, `unknown`."""
+        return np.array([names[0] if names else self.unknown for names in self._ranked(rows, 1, post)], dtype=object)
 
     def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[np.ndarray, Any]:
         rows, true = _scaled(predictions.aligned(truth["id"]), post, self.classes), truth[self.targets[0]].to_numpy()
         if needs == "probability":
             return codes(true, self.classes, "the truth"), self._matrix(rows)
         if needs == "ranking":
-            return true, self._ranked(rows, LISTED)
-        first = np.array([names[0] if names else "" for names in self._ranked(rows, 1)], dtype=object)
-        both = native(np.concatenate([true, first]), self.classes)
+            return true, self._ranked(rows, LISTED, post)
+        if needs == "confidence":
+            texts = np.where(true == self.unknown, "", true) if self.open_set else true
+            return texts, _open_set.confident(self._lists(rows, 1))
+        both = native(np.concatenate([true, self._first(rows, post)]), self.classes)
         return both[: len(true)], both[len(true) :]
 
     def fit_post(
@@ -119,12 +227,18 @@ class Multiclass(ClassTask):
         *,
         class_factors: Literal["fit", "none", ""] = "",
         prior: float | Literal["fit"] = "fit",
+        unknown: float | Literal["fit"] = "fit",
     ) -> dict[str, Any]:
         """
         class_factors  a factor for each class's probability before the best is taken; "" fits them where the metric weighs rare classes
         prior          how far probabilities are moved to the class balance of score.prior, where that is given: 0 not, 1 as the theorem of
                        Bayes says, "fit" as far as makes the weighted log loss least
+        unknown        of an open set the score of no class: it stands before classes that score less; "fit" finds it on these rows
         """
+        if self.open_set:
+            return self._fit_unknown(truth, predictions, metric, class_factors, unknown)
+        if unknown != "fit":
+            raise ConfigError(f"post.unknown = {unknown}: rows of no class go with output.open_set = true")
         if self.ratios:
             power = _prior_power(self, truth, predictions) if prior == "fit" else float(prior)
             return {"prior": power, "class_factors": {c: self.ratios[c] ** power for c in self.classes}}
@@ -134,6 +248,25 @@ class Multiclass(ClassTask):
             return {}
         return _fit_factors(self, truth, predictions, metric)
 
+    def _fit_unknown(self, truth: pd.DataFrame, predictions: Predictions, metric, class_factors: str, unknown: float | str) -> dict[str, Any]:
+        ordered = metric.needs(self.gives) == "confidence"
+        problems = []
+        if class_factors == "fit":
+            problems.append('post.class_factors = "fit": of an open set only the score of no class is fitted; take it out')
+        if ordered and unknown != "fit":
+            problems.append(f"post.unknown = {unknown}: {metric.name} orders answers by their confidence, and no score parts them; take it out")
+        if problems:
+            raise ConfigError(bullets(problems))
+        if ordered:
+            return {}
+        if unknown != "fit":
+            return {"unknown": float(unknown)}
+        lists = self._lists(predictions.rows, LISTED)
+        plain = _of_lists(predictions.ids, [(list(names), scores) for names, scores in lists])  # sorted once for all that is tried
+        best = np.array([scores[0] if len(scores) else 0.0 for _, scores in lists])
+        sign = 1 if metric.greater_is_better else -1
+        return {"unknown": _open_set.fit_least(best, lambda least: sign * metric.score(self, truth, plain, {"unknown": least}))}
+
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
         rows = _scaled(predictions.rows, post, self.classes)
         if self.cell == "probabilities" or (self.cell == "" and len(columns) > 1):
@@ -142,8 +275,14 @@ class Multiclass(ClassTask):
             place = {c: n for n, c in enumerate(self.classes)}
             return {c: matrix[:, place[c]] if c in place else np.zeros(len(rows)) for c in columns}  # no training row has such a class
         if self.cell == "labels" or (self.cell == "" and needs == "ranking"):
-            return {columns[0]: np.array([" ".join(names) for names in self._ranked(rows, self.top)], dtype=object)}
-        return {columns[0]: np.array([n[0] for n in self._ranked(rows, 1)], dtype=object)}
+            return {columns[0]: np.array([" ".join(names) for names in self._ranked(rows, self.top, post)], dtype=object)}
+        if self._writes_confidence(needs):
+            told = _open_set.confident(self._lists(rows, 1))
+            return {columns[0]: np.array([f"{said[0]} {said[1]!r}" if said else "" for said in told], dtype=object)}
+        return {columns[0]: self._first(rows, post)}
+
+    def _writes_confidence(self, needs: str) -> bool:
+        return self.cell == "label_confidence" or (self.cell == "" and needs == "confidence")
 
     def _check_columns(self, columns: list[str]) -> None:
         lacking = [c for c in self.classes if c not in columns]
@@ -156,9 +295,19 @@ class Multiclass(ClassTask):
         if len(columns) > 1:
             self._check_columns(columns)
             return Predictions.of(frame.index, {f"p_{c}": pd.to_numeric(frame[c], errors="coerce").to_numpy(dtype=float) for c in columns})
-        listed = [cell.split() for cell in frame[columns[0]]] if self.cell == "labels" or needs == "ranking" else [[c] for c in labels(frame[columns[0]], "the submission")]
-        scores = [[1 / (rank + 1) for rank in range(len(names))] for names in listed]
-        return Predictions.of(frame.index, {"labels": pd.Series(listed, dtype=object), "scores": pd.Series(scores, dtype=object)})
+        values = frame[columns[0]]
+        if self._writes_confidence(needs):
+            return _of_lists(frame.index, _open_set.read_confident(words(values), columns[0], frame.index))
+        if self.cell == "labels" or needs == "ranking":
+            listed = words(values)
+        else:
+            listed = [[c] for c in self.read_target(frame.rename(columns={columns[0]: self.targets[0]}), "the submission")[self.targets[0]]]
+        return _of_lists(frame.index, [(names, [1 / (rank + 1) for rank in range(len(names))]) for names in listed])
+
+
+def _of_lists(ids: Sequence[str], lists: Sequence[_open_set.Listed]) -> Predictions:
+    names, scores = ([each[n] for each in lists] for n in (0, 1))
+    return Predictions.of(ids, {"labels": pd.Series(names, dtype=object), "scores": pd.Series(scores, dtype=object)})
 
 
 def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.DataFrame:

@@ -8,7 +8,8 @@ import pytest
 
 from kit import registry
 
-NEEDS = {"label", "probability", "ranking", "value"}
+NEEDS = {"label", "probability", "ranking", "value", "confidence", "neighbours"}
+LISTS = {"ranking", "confidence", "neighbours"}  # needs whose predictions are no arrays
 LOSSES = {"mse", "mae", "huber", "quantile", "poisson", "tweedie", "mape", "bce", "cross_entropy"}
 
 
@@ -19,8 +20,8 @@ def metric(request) -> types.ModuleType:
 
 def example(metric):
     given = metric.EXAMPLE
-    ranks = "ranking" in needs(metric)
-    return np.array(given["truth"]), given["predicted"] if ranks else np.array(given["predicted"]), given.get("options", {})
+    listed = LISTS & set(needs(metric))
+    return np.array(given["truth"]), given["predicted"] if listed else np.array(given["predicted"]), given.get("options", {})
 
 
 def needs(metric):
@@ -32,6 +33,10 @@ def take(answers, rows):
 
 
 def perfect(metric, truth, predicted):
+    if "confidence" in needs(metric):
+        return [(text.split()[0], 1.0) if text else None for text in truth]
+    if "neighbours" in needs(metric):
+        return [sorted(relevant) for relevant in truth]
     if isinstance(predicted, list):
         return [[answer] for answer in truth]
     return np.eye(predicted.shape[1])[truth] if predicted.ndim > truth.ndim else truth

@@ -85,6 +85,23 @@ def ranked(rng):
     return rng.choices("abcd", k=n), [rng.choices("abcd", k=rng.randint(0, 6)) for _ in range(n)]
 
 
+def confidences(rng):
+    n = rng.randint(1, 7)
+    truth = [" ".join(rng.sample("abc", rng.choice([0, 1, 1, 2]))) for _ in range(n)]
+    said = [(rng.choice("abcz"), rng.choice([0.0, 0.25, 0.5, 1.0, -0.5, rng.random()])) for _ in range(n)]
+    return truth, [pair if rng.random() < 0.8 else None for pair in said]
+
+
+def neighbours(rng):
+    """Few ids, so that lists repeat them; "y" and "z" are relevant to nothing."""
+    n = rng.randint(1, 6)
+    relevant = [set(rng.sample("abcdef", rng.choice([0, 1, 1, 2, 5]))) for _ in range(n)]
+    return relevant, [rng.choices("abcdefyz", k=rng.choice([0, 1, 3, 6, 12])) for _ in range(n)]
+
+
+LISTS = (ranked, confidences, neighbours)  # predictions that are no arrays
+
+
 # -- slow implementations
 
 
@@ -321,6 +338,38 @@ def slow_top_k_error(truth, predicted, k=3):
     return mean(0 if any(g == t for g in p[:k]) else 1 for t, p in zip(truth, predicted, strict=True))
 
 
+def slow_gap(truth, predicted):
+    """One answer after the other is taken off the heap of those left: the surest, of equals the first row's."""
+    left = [row for row, pair in enumerate(predicted) if pair is not None]
+    total, right, taken = 0.0, 0, 0
+    while left:
+        surest = max(predicted[row][1] for row in left)
+        row = min(row for row in left if predicted[row][1] == surest)
+        left.remove(row)
+        taken += 1
+        if predicted[row][0] in truth[row].split(" "):
+            right += 1
+            total += right / taken
+    landmarks = sum(1 for text in truth if text != "")
+    return total / landmarks if landmarks else None
+
+
+def slow_retrieval_map(truth, predicted, k=100):
+    """Repeated ids give way to a blank that nothing is; precision is then counted anew at each rank."""
+    scores = []
+    for relevant, ids in zip(truth, predicted, strict=True):
+        once = [id if id not in ids[:rank] else None for rank, id in enumerate(ids)][:k]
+        hits = [id in relevant for id in once]
+        if relevant:
+            scores.append(sum(mean(hits[: rank + 1]) for rank in range(len(hits)) if hits[rank]) / min(len(relevant), k))
+    return mean(scores) if scores else None
+
+
+def slow_recall(truth, predicted, k=10):
+    asked = [(relevant, ids) for relevant, ids in zip(truth, predicted, strict=True) if len(relevant) > 0]
+    return mean(1 if any(id in relevant for id in ids[:k]) else 0 for relevant, ids in asked) if asked else None
+
+
 def slow_columnwise_mean(truth, predicted, of="rmse"):
     scores = [SLOW[of][1]([t[i] for t in truth], [p[i] for p in predicted]) for i in range(len(truth[0]))]
     return None if None in scores else mean(scores)
@@ -343,6 +392,7 @@ SLOW = {
         slow_f,
         [{"beta": b, "average": a} for b in (0.5, 1.0, 2.0) for a in ("micro", "macro", "weighted", "samples")],
     ),
+    "gap": (confidences, slow_gap, [{}]),
     "gini": (amounts, slow_gini, [{}]),
     "log_loss": (probabilities, slow_log_loss, [{}]),
     "mae": (values, lambda t, p: mean(abs(e) for e in errors(t, p)), [{}]),
@@ -353,6 +403,8 @@ SLOW = {
     "pearson": (values, slow_pearson, [{}]),
     "quadratic_weighted_kappa": (ratings, slow_kappa, [{}]),
     "r2": (values, slow_r2, [{}]),
+    "recall_at_k": (neighbours, slow_recall, [{"k": 1}, {"k": 4}, {}]),
+    "retrieval_map_at_k": (neighbours, slow_retrieval_map, [{"k": 1}, {"k": 2}, {"k": 4}, {}]),
     "rmse": (values, slow_rmse, [{}]),
     "rmse_of_logs": (values, slow_rmse_of(math.log, above=0), [{}]),
     "rmsle": (values, slow_rmse_of(math.log1p, above=-1), [{}]),
@@ -375,7 +427,7 @@ def test_metric_agrees_with_its_slow_implementation(name):
             arguments = [np.array(weights, float)]
         rows = [i for i, weight in enumerate(weights) for _ in range(weight)]
         expected = slow([truth[i] for i in rows], [predicted[i] for i in rows], **options)
-        given = predicted if draw is ranked else np.array(predicted)
+        given = predicted if draw in LISTS else np.array(predicted)
         if expected is None:
             with pytest.raises(ScoreError):
                 metric.score(np.array(truth), given, *arguments, **options)
