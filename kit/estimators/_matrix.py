@@ -10,10 +10,11 @@ class Scaler:
     """Missing numbers become the median with an indicator beside them; numbers get mean 0 and deviation 1; codes become one column each.
 
     skewed  columns whose skewness exceeds this are squashed by the signed log1p first; 0 is none
+    scale   False leaves numbers at the scale that they have
     """
 
-    def __init__(self, *, skewed: float = 0.0, max_levels: int = 1000):
-        self.skewed, self.max_levels = skewed, max_levels
+    def __init__(self, *, skewed: float = 0.0, max_levels: int = 1000, scale: bool = True):
+        self.skewed, self.max_levels, self.scale = skewed, max_levels, scale
         self.state: dict[str, np.ndarray] = {}
 
     def fit(self, features: Features) -> None:
@@ -46,8 +47,10 @@ class Scaler:
         dense = features.dense.astype(np.float64)
         missing = ~np.isfinite(dense)
         dense = _squashed(dense, state["squash"].astype(bool))
-        scaled = (np.where(missing, state["median"], dense) - state["mean"]) / state["deviation"]
-        blocks = [np.clip(scaled, -10, 10), missing[:, state["indicated"].astype(bool)].astype(np.float64)]  # a value far outside stays finite in its pull
+        values = np.where(missing, state["median"], dense)
+        if self.scale:
+            values = np.clip((values - state["mean"]) / state["deviation"], -10, 10)  # a value far outside stays finite in its pull
+        blocks = [values, missing[:, state["indicated"].astype(bool)].astype(np.float64)]
         wide = state["sizes"].sum() > 300
         hot = []
         for codes, size in zip(features.codes.T, state["sizes"]):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from kit.encoders import Examples, Features
-from kit.errors import ConfigError, DataError, shorten
+from kit.errors import ConfigError, DataError, DependencyError, shorten
 from kit.estimators import Setup
 from kit.files import whole
 from kit.registry import find, names, needed
@@ -45,6 +47,7 @@ class Neural:
         epochs: int = 0,
         batch_size: int = 0,
         accumulate: int = 1,
+        sampling: Literal["rows", "classes"] = "rows",
         lr: float = 0.0,
         layer_decay: float = 1.0,
         freeze_epochs: int = 0,
@@ -66,6 +69,7 @@ class Neural:
         epochs         0 is chosen by the number of training rows
         batch_size     rows of a step, over all devices; 0 is chosen by the number of training rows
         accumulate     parts that a step's rows are worked through in, for less memory
+        sampling       of an epoch: each row once, or as many rows in all, of each class equally many
         lr             at its highest, per step; 0 is what suits the network
         layer_decay    0..1, what a layer's lr is multiplied by for each layer above it
         freeze_epochs  first epochs in which only the head learns
@@ -85,6 +89,7 @@ class Neural:
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
         self.takes: tuple[str, ...] = getattr(network, "takes", ())
+        self.embeds: bool = getattr(network, "embeds", False)
         self.loss = find("losses", setup.loss)(setup.task, **setup.loss_options)
         self._check_options()
         self.augment = self.transforms = None
@@ -99,11 +104,17 @@ class Neural:
     def _check_options(self) -> None:
         setup, given, problems = self.setup, self.options, []
         if setup.task not in self.loss.tasks:
-            serving = [n for n in names("losses") if setup.task in find("losses", n).tasks]
             problems.append(
                 f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"\n'
-                f"set train.loss to one that serves it: {shorten(serving, 20)}"
+                f"set train.loss to one that serves it: {shorten(_serving(setup.task, self.embeds), 20)}"
             )
+        elif self.loss.embeds != self.embeds:
+            takes = "embeddings, and this network gives one number a class" if self.loss.embeds else "one number a class, and this network gives embeddings"
+            serving = _serving(setup.task, self.embeds)
+            remedy = f"set train.loss to one that goes with it: {shorten(serving, 20)}" if serving else f'no loss does for output.task = "{setup.task}"'
+            problems.append(f'train.loss = "{setup.loss}" takes {takes}\n{remedy}')
+        if given["sampling"] == "classes" and setup.task != "multiclass":
+            problems.append(f'train.sampling = "classes": rows of output.task = "{setup.task}" are not of one class each\nset train.sampling = "rows"')
         try:
             check_optimizer(given["optimizer"])
         except ConfigError as error:
@@ -123,6 +134,8 @@ class Neural:
         if self.augment is None:
             return {}
         train = self._seen(train)
+        if train.target is None:
+            return {}
         self.preparation.fit(train.features)
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
@@ -133,6 +146,8 @@ class Neural:
         setup = self.setup
         train = self._seen(train)
         self.preparation.fit(train.features)
+        if train.target is None:
+            return self._begin()
         self._fit_target(train.target)
         target = np.eye(setup.outputs)[train.target] if setup.task == "multiclass" else train.target.reshape(len(train), -1)
         self.prior = np.average(target, axis=0, weights=train.weight)
@@ -147,7 +162,8 @@ class Neural:
             if progress.epochs:
                 setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
             if progress.epochs == plan.epochs:
-                self.network.load_state_dict({**progress.network, **progress.averaged})
+                self.network.load_state_dict(progress.best("network"))
+                self.loss.load_state_dict(progress.best("loss"))
             else:
                 rows = self._training_rows(train)
                 looking, feeding = self._looking(), self._feeding()
@@ -155,6 +171,20 @@ class Neural:
                     self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.transforms, looking, feeding
                 )
                 run(module, setup.progress, precision=feeding.precision, **{k: self.options[k] for k in ("accelerator", "devices")})
+        self.network.eval()
+
+    def _begin(self) -> None:
+        """Of rows without labels: the network as it is before a training."""
+        if not self.embeds:
+            raise ConfigError("there are no labels, which this network learns from\nname a model that embeds: model.name = \"embedder\"")
+        self.prior = np.zeros(0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.setup.seed)
+            self.network = self._build()
+        if getattr(self.network, "weights", "none") == "none":
+            raise ConfigError('model.weights = "none": there are no labels to learn weights from\nset it to "hub", "package" or a file, such as kit pretrain writes')
+        self.setup.progress("no labels: the weights it starts from are used as they are")
+        self.network.start()
         self.network.eval()
 
     def pretrain(self, examples: Examples, *, method: str, **options: Any) -> tuple[torch.nn.Module, list[float]]:
@@ -167,6 +197,8 @@ class Neural:
         rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
+            if self.embeds:
+                self.prior = np.zeros(0)  # no projection: it would be learned for these views alone, and no run starts from it
             network = self._build()
             network.start()
             devices = {k: self.options[k] for k in ("accelerator", "devices")}
@@ -201,8 +233,12 @@ class Neural:
         )
 
     def _build(self) -> torch.nn.Module:
-        side = 0 if self.augment is None else self.augment.size
-        return self.network_type(self.preparation.inputs(self.setup.outputs, side), **self.network_options)
+        """The network, and the weights of its loss; of rows without labels, whose prior is empty, a network without outputs."""
+        side, outputs = 0 if self.augment is None else self.augment.size, len(self.prior)
+        network = self.network_type(self.preparation.inputs(outputs, side), **self.network_options)
+        if self.loss.embeds and outputs:
+            self.loss.build(network.width, outputs)
+        return network
 
     def _fit_target(self, target: np.ndarray) -> None:
         tensor = torch.from_numpy(np.asarray(target).astype(np.int64 if self.setup.task == "multiclass" else np.float32))
@@ -241,7 +277,7 @@ class Neural:
         epochs, size = next(usual for most, usual in (_BY_ROWS if self.augment is None else _BY_PICTURES).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
         lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
-        same = ("weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs")
+        same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs")
         return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 
     def _identity(self, train: Examples, plan: Plan) -> str:
@@ -255,34 +291,64 @@ class Neural:
             pictures = next(iter(train.features.pictures.values()))
             told += [asdict(self._looking()), setup.augment, pictures.album.key]
             arrays += [pictures.rows, *(t.detach().numpy() for t in self.network.state_dict().values())]  # what it starts from, too
+        arrays += [t.detach().numpy() for t in self.loss.parameters()]
         identity = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
         for array in arrays:
             identity.update(np.ascontiguousarray(array if array is not None else 0).tobytes())
         return identity.hexdigest()[:16]
 
-    @torch.inference_mode()
     def predict(self, rows: Examples) -> np.ndarray:
+        """Raises DataError for a model of rows without labels."""
+        if not len(self.prior):
+            raise DataError("the training rows had no labels: this model finds what looks alike, and predicts no label")
+        without = (self.prior - self.centre) / self.spread if self.loss.unit else self.prior
+        raw = self._asked(rows, lambda given: predicted(self.loss, given), without)
+        return raw * self.spread + self.centre if self.loss.unit else raw
+
+    def embed(self, rows: Examples) -> np.ndarray:
+        """(n, width) float32 of length 1: the mean of the test-time views' directions; zeros for a row without a picture."""
+        assert self.embeds, self.network_type
+        mean = self._asked(rows, lambda given: normalize(given.float(), dim=1), np.zeros(self.network.width))
+        return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+    @torch.inference_mode()
+    def classify(self, vectors: np.ndarray) -> np.ndarray:
+        """(n, classes) probabilities that the loss's weights give to embeddings."""
+        assert self.loss.embeds, self.setup.loss
+        return self.loss.predict(torch.from_numpy(vectors)).double().numpy()
+
+    @torch.inference_mode()
+    def _asked(self, rows: Examples, link: Callable[[Tensor], Tensor], without: np.ndarray) -> np.ndarray:
+        """(n, d) float64
+
+        link     makes (n, d) of what the network gives
+        without  (d,) what stands where there is no picture
+        """
         torch.set_num_threads(self.setup.threads)
         device = _device(self.options["accelerator"])
         network = self.network.to(device)
+        if self.loss.embeds:
+            self.loss.to(device)
         if not len(rows):
-            raw = np.empty((0, self.setup.outputs))
+            raw = np.empty((0, len(without)))
         elif self.augment is None:
-            raw = self._of_tables(rows, network, device)
+            raw = self._of_tables(rows, network, device, link)
         else:
-            raw = self._of_pictures(rows, network, device)
+            raw = self._of_pictures(rows, network, device, link, without)
         self.network.cpu()
-        return raw * self.spread + self.centre if self.loss.unit else raw
+        if self.loss.embeds:
+            self.loss.cpu()
+        return raw
 
-    def _of_tables(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
+    def _of_tables(self, rows: Examples, network: torch.nn.Module, device: torch.device, link: Callable[[Tensor], Tensor]) -> np.ndarray:
         prepared, parts = self._prepared(rows.features), []
         for some in torch.arange(len(rows)).split(_ROWS_AT_ONCE):
             batch = {k: v.to(device) for k, v in prepared.batch(some).items()}
-            parts.append(predicted(self.loss, network(batch)).cpu())
+            parts.append(link(network(batch)).cpu())
         return torch.cat(parts).double().numpy()
 
-    def _of_pictures(self, rows: Examples, network: torch.nn.Module, device: torch.device) -> np.ndarray:
-        """The mean over the test-time views; where there is no picture, the mean answer of the training rows."""
+    def _of_pictures(self, rows: Examples, network: torch.nn.Module, device: torch.device, link: Callable[[Tensor], Tensor], without: np.ndarray) -> np.ndarray:
+        """The mean over the test-time views."""
         feeding = self._feeding()
         network = network.to(memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)  # decides last digits
         there = np.flatnonzero(next(iter(rows.features.pictures.values())).there)
@@ -290,23 +356,24 @@ class Neural:
         order = np.array_split(there, -(-len(there) * len(views) // _PICTURES_AT_ONCE)) if len(there) else []
         looks = Looks(self._prepared(rows.features), views)
         workers = feeding.workers if len(order) > 2 * feeding.workers else 0
-        raw = np.tile((self.prior - self.centre) / self.spread if self.loss.unit else self.prior, (len(rows), 1)).astype(np.float64)
+        raw = np.tile(without, (len(rows), 1)).astype(np.float64)
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(feeding.precision)
         for some, batch in zip(order, loader(looks, order, workers=workers, prefetch=feeding.prefetch, device=device)):
             with torch.autocast(device.type, half) if half is not None else nullcontext():
-                logits = network({k: v.to(device) for k, v in batch.items()})
-            each = predicted(self.loss, logits).cpu().double().numpy()
+                given = network({k: v.to(device) for k, v in batch.items()})
+            each = link(given).cpu().double().numpy()
             raw[some] = each.reshape(len(views), len(some), -1).mean(axis=0)
         return raw
 
     def save(self, folder: Path) -> None:
         arrays = {f"preparation.{k}": v for k, v in self.preparation.state.items()} | {"target.centre": self.centre, "target.spread": self.spread, "target.prior": self.prior}
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | {k: torch.from_numpy(v) for k, v in arrays.items()}
+        weights = {f"loss.{k}": v.detach() for k, v in self.loss.named_parameters()}  # what it learned of the rows, predictions need not
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | weights | {k: torch.from_numpy(v) for k, v in arrays.items()}
         with whole(folder / "model.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
 
     def load(self, folder: Path) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "preparation": {}, "target": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "loss": {}, "preparation": {}, "target": {}}
         for key, tensor in load_file(folder / "model.safetensors").items():
             part, _, name = key.partition(".")
             parts[part][name] = tensor
@@ -316,7 +383,23 @@ class Neural:
         with torch.random.fork_rng(devices=[]):
             self.network = self._build()
         self.network.load_state_dict(parts["network"])
+        with torch.no_grad():
+            for name, weight in self.loss.named_parameters():
+                weight.copy_(parts["loss"][name])
         self.network.eval()
+
+
+def _serving(task: str, embeds: bool) -> list[str]:
+    """Names of the losses for the task and the kind of network, of those whose libraries are installed."""
+    serving = []
+    for name in names("losses"):
+        try:
+            loss = find("losses", name)
+        except DependencyError:
+            continue
+        if task in loss.tasks and loss.embeds == embeds:
+            serving.append(name)
+    return serving
 
 
 def _device(accelerator: str) -> torch.device:

@@ -17,11 +17,15 @@ class Loss(nn.Module):
     A loss that `remembers` is told which rows it sees, `forward(logits, target, rows)`, with rows (n,) int64 positions among the training
     rows of `learn`, or None for targets that are not the rows' own: a mixed batch is asked for twice, the second time with its partners'.
     What it keeps of them is in its `state_dict()`, which belongs into the checkpoints of a training that must go on where it was.
+
+    A loss that `embeds` takes embeddings (n, width) in place of logits, for networks that give such. It has weights of its own, which
+    `build` makes, and which are trained, averaged and saved with the network's: `predict` needs them.
     """
 
     tasks: ClassVar[tuple[str, ...]]
     unit: ClassVar[Literal["", "deviation", "mean"]] = ""  # of the target in training: less its mean in deviations; in means; as it is
     remembers: ClassVar[bool] = False
+    embeds: ClassVar[bool] = False
 
     def __init__(self, task: str = ""):
         super().__init__()
@@ -32,6 +36,9 @@ class Loss(nn.Module):
 
         What a loss takes from them it keeps as buffers. `predict` needs none: a model that was read from its files has not learned again.
         """
+
+    def build(self, width: int, outputs: int) -> None:
+        """Makes the weights of a loss that embeds, drawn from torch's generator: before training, and before saved ones are read in."""
 
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions in the target's space, of the same shape: probabilities of classes (they sum to 1) or of labels, else values."""

@@ -22,9 +22,9 @@ class Progress:
 
     epochs     finished ones
     network    its state
-    optimizer  "<what>.<parameter>" -> tensor
-    averaged   parameter or buffer -> its moving average, if there is one
-    loss       what the loss remembers of the rows, if it does
+    optimizer  "<what>.<part>.<parameter>" -> tensor; a part is "network" or "loss"
+    averaged   "<part>.<parameter or buffer>" -> its moving average, if there is one
+    loss       its state: weights of its own, and what it remembers of the rows
     """
 
     epochs: int = 0
@@ -32,6 +32,11 @@ class Progress:
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     averaged: dict[str, Tensor] = field(default_factory=dict)
     loss: dict[str, Tensor] = field(default_factory=dict)
+
+    def best(self, part: str) -> dict[str, Tensor]:
+        """The state of a part as it predicts: averaged, where there are averages."""
+        averages = {k.removeprefix(f"{part}."): v for k, v in self.averaged.items() if k.startswith(f"{part}.")}
+        return {**getattr(self, part), **averages}
 
 
 def write(folder: Path, progress: Progress, identity: str) -> None:
@@ -58,13 +63,14 @@ def read(folder: Path, identity: str) -> Progress:
     return progress
 
 
-def state_of(optimizer: Optimizer, network: nn.Module) -> dict[str, Tensor]:
-    named = [(f"{what}.{name}", v) for name, p in network.named_parameters() for what, v in optimizer.state.get(p, {}).items()]
+def state_of(optimizer: Optimizer, trained: nn.Module) -> dict[str, Tensor]:
+    """trained  the network and its loss as parts of one module"""
+    named = [(f"{what}.{name}", v) for name, p in trained.named_parameters() for what, v in optimizer.state.get(p, {}).items()]
     return {key: torch.as_tensor(v) for key, v in named if v is not None}
 
 
-def restore(optimizer: Optimizer, network: nn.Module, state: dict[str, Tensor]) -> None:
-    parameters = dict(network.named_parameters())
+def restore(optimizer: Optimizer, trained: nn.Module, state: dict[str, Tensor]) -> None:
+    parameters = dict(trained.named_parameters())
     for key, value in state.items():
         what, _, name = key.partition(".")
         counts = not value.is_floating_point() and value.dim() == 0  # torch's sparse Adam counts its steps in a plain int

@@ -41,6 +41,7 @@ class Order:
     epoch  gives the number of the epoch that is asked for
     rank   of `ranks` processes, each of which sees its share of the same batches
     side   of an epoch's pictures
+    classes  (n,) int64 of the rows: an epoch still has n rows, of each class equally many, some of them several times; None is each row once
     """
 
     n: int
@@ -51,17 +52,29 @@ class Order:
     rank: int
     ranks: int
     side: Callable[[int], int]
+    classes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.batches * self.parts
 
     def __iter__(self) -> Iterator[Asked]:
         epoch = self.epoch()
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(self.n if self.classes is None else _evenly(self.classes, random))
         for step, whole in enumerate(np.array_split(order, self.batches)):
             for part, rows in enumerate(np.array_split(whole[self.rank :: self.ranks], self.parts)):
                 seed = zlib.crc32(f"{self.seed} {epoch} {step} {self.rank} {part}".encode())
                 yield Asked(rows, len(whole), seed, self.side(epoch))
+
+
+def _evenly(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """(n,) positions of n rows, in which the numbers of two classes' rows differ by at most 1, and so do those of two rows of a class."""
+    order = random.permutation(len(classes))
+    _, code, sizes = np.unique(classes[order], return_inverse=True, return_counts=True)
+    members = np.split(order[np.argsort(code, kind="stable")], np.cumsum(sizes)[:-1])
+    asked = np.full(len(sizes), len(classes) // len(sizes))
+    asked[random.permutation(len(sizes))[: len(classes) % len(sizes)]] += 1
+    return np.concatenate([np.resize(rows, count) for rows, count in zip(members, asked)])
 
 
 class Batches(Dataset):

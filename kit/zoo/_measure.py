@@ -90,7 +90,7 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     if channels_last:
         copy.to(memory_format=torch.channels_last)
     copy.train()
-    optimizer = optimizer_for(copy, plan.optimizer, lr=0.0, weight_decay=0.0)
+    optimizer = optimizer_for(nn.ModuleList([copy, loss]), plan.optimizer, lr=0.0, weight_decay=0.0)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
     def take(batch: dict[str, Tensor]) -> Tensor:

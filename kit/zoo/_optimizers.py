@@ -32,18 +32,19 @@ def check_optimizer(name: str) -> None:
 
 
 def optimizer_for(
-    network: nn.Module, name: str, *, lr: float, weight_decay: float, layer_decay: float = 1.0, layers: dict[str, int] | None = None, fused: bool = True
+    trained: nn.Module, name: str, *, lr: float, weight_decay: float, layer_decay: float = 1.0, layers: dict[str, int] | None = None, fused: bool = True
 ) -> Optimizer:
     """Weight decay is for matrices alone: none for biases, norms, and tables with sparse gradients.
 
+    trained      a network, or a module that holds a network and a loss with weights
     layer_decay  what a layer's rate is multiplied by for each layer above it
     layers       parameter name -> layer, from 0 at the input
     fused        one kernel for all weights; not where gradients are scaled for 16-bit floats, which it would take back after they were clipped
     """
-    sparse = {id(m.weight) for m in network.modules() if is_table(m) and m.sparse}
+    sparse = {id(m.weight) for m in trained.modules() if is_table(m) and m.sparse}
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     top = max((layers or {"": 0}).values())
-    for parameter_name, p in network.named_parameters():
+    for parameter_name, p in trained.named_parameters():
         if id(p) in sparse:
             continue
         below = top - layers[parameter_name] if layers and layer_decay != 1.0 else 0
@@ -51,7 +52,7 @@ def optimizer_for(
         usual = {"params": [], "weight_decay": weight_decay if decayed else 0.0, "lr": lr * layer_decay**below}
         groups.setdefault((below, not decayed), usual)["params"].append(p)
     parts = [_dense(name, [groups[key] for key in sorted(groups)], lr, fused)]
-    tables = [p for p in network.parameters() if id(p) in sparse]
+    tables = [p for p in trained.parameters() if id(p) in sparse]
     if tables:  # a dense optimiser would touch each row of the table at each step
         parts.append(SGD(tables, lr=lr) if name == "sgd" else SparseAdam(tables, lr=lr))
     optimizer = parts[0] if len(parts) == 1 else _Together(parts)
@@ -144,9 +145,9 @@ def _told(schedule: Schedule, steps: int) -> list[float]:
     return rates
 
 
-def clip(network: nn.Module, most: float) -> None:
+def clip(trained: nn.Module, most: float) -> None:
     """Scales all gradients, sparse ones too, so that their joint norm is at most `most`."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trained.parameters() if p.grad is not None]
     values = [g.coalesce().values() if g.is_sparse else g for g in gradients]
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in values]))
     factor = (most / (norm + 1e-6)).clamp(max=1.0)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning
@@ -46,6 +46,7 @@ class Plan:
     accumulate: int = 1
     layer_decay: float = 1.0
     freeze_epochs: int = 0
+    sampling: Literal["rows", "classes"] = "rows"
 
     @property
     def steps(self) -> int:
@@ -157,7 +158,8 @@ class Supervised(pytorch_lightning.LightningModule):
         pictures = self.rows.pictures is not None
         rows = self.rows.to(self.device) if size < _FITS_DEVICE and not pictures else self.rows
         side = lambda epoch: self.looking.side_of(epoch, plan.epochs)  # noqa: E731
-        order = Order(len(rows), plan.batches, plan.accumulate, plan.seed, lambda: self.epoch, trainer.global_rank, trainer.world_size, side)
+        classes = rows.target.cpu().numpy() if plan.sampling == "classes" else None
+        order = Order(len(rows), plan.batches, plan.accumulate, plan.seed, lambda: self.epoch, trainer.global_rank, trainer.world_size, side, classes)
         data = self.batches(rows, trainer.world_size, self.transforms)
         if not pictures:
             return Direct(data, order)
@@ -165,14 +167,19 @@ class Supervised(pytorch_lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.plan
-        layers = self.network.layers() if plan.layer_decay != 1.0 else None
+        layers = self._layers() if plan.layer_decay != 1.0 else None
         same = {"lr": plan.lr, "weight_decay": plan.weight_decay, "layer_decay": plan.layer_decay}
-        optimizer = optimizer_for(self.network, plan.optimizer, **same, layers=layers, fused=self.feeding.precision != "16-mixed")
-        restore(optimizer, self.network, self.progress.optimizer)
+        optimizer = optimizer_for(self, plan.optimizer, **same, layers=layers, fused=self.feeding.precision != "16-mixed")
+        restore(optimizer, self, self.progress.optimizer)
         return optimizer
 
+    def _layers(self) -> dict[str, int]:
+        """Parameter -> its layer, from 0 at the input; a loss's weights are at the top."""
+        layers = {f"network.{name}": layer for name, layer in self.network.layers().items()}
+        return layers | {f"loss.{name}": max(layers.values()) for name, _ in self.loss.named_parameters()}
+
     def on_train_start(self) -> None:
-        self.average_of = _averaged(self.network) if self.plan.ema else {}  # not before: moving to a device makes new buffers
+        self.average_of = _averaged(self.network, self.loss) if self.plan.ema else {}  # not before: moving to a device makes new buffers
         before = self.progress.averaged
         self.averaged = [before[n].to(t.device) if before else t.detach().clone() for n, t in self.average_of.items()]
 
@@ -183,14 +190,14 @@ class Supervised(pytorch_lightning.LightningModule):
             self._freeze(self.epoch < self.plan.freeze_epochs)
 
     def _freeze(self, frozen: bool) -> None:
-        """Only the head learns while the rest, whose running statistics stand still too, is frozen."""
+        """Only the head, and weights of the loss, learn while the rest, whose running statistics stand still too, is frozen."""
         head = self.network.head()
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not frozen or name in head)
         self.network.train(not frozen)
         if frozen:
-            for module in self.network.modules():
-                if isinstance(module, nn.Dropout):
+            for place, module in self.network.named_modules():
+                if isinstance(module, nn.Dropout) or any(f"{place}.{name}" in head for name, _ in module.named_parameters(recurse=False)):
                     module.train()
 
     def training_step(self, batch: dict[str, Tensor], position: int) -> Tensor:
@@ -235,7 +242,7 @@ class Supervised(pytorch_lightning.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.shares[step]
         if self.plan.clip_norm:
-            clip(self.network, self.plan.clip_norm)
+            clip(self, self.plan.clip_norm)
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, position: int) -> None:
@@ -253,7 +260,7 @@ class Supervised(pytorch_lightning.LightningModule):
             return
         if self.checkpoints is not None:
             averaged = dict(zip(self.average_of, self.averaged))
-            state = state_of(self.optimizers(use_pl_optimizer=False), self.network)
+            state = state_of(self.optimizers(use_pl_optimizer=False), self)
             progress = Progress(self.epoch + 1, self.network.state_dict(), state, averaged, self.loss.state_dict())
             write(self.checkpoints, progress, self.identity)
         self.report(f"epoch {self.epoch + 1} of {self.plan.epochs}  loss {mean:.4f}")
@@ -264,11 +271,12 @@ class Supervised(pytorch_lightning.LightningModule):
                 tensor.copy_(average)
 
 
-def _averaged(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters, and the running statistics that go with them: all floating tensors of the network's state."""
+def _averaged(network: nn.Module, loss: Loss) -> dict[str, Tensor]:
+    """Parameters, and the running statistics that go with them: all floating tensors of the network's state, and the loss's weights."""
     kept = set(network.state_dict())
     named = [*network.named_parameters(), *network.named_buffers()]
-    return {name: tensor for name, tensor in named if name in kept and tensor.is_floating_point()}
+    averaged = {f"network.{name}": tensor for name, tensor in named if name in kept and tensor.is_floating_point()}
+    return averaged | {f"loss.{name}": tensor for name, tensor in loss.named_parameters()}
 
 
 def row_losses(loss: Loss, logits: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:

@@ -31,8 +31,8 @@ class Convnet(nn.Module):
             channels = wide
         self.body = nn.Sequential(*layers)
         self.drop = nn.Dropout(dropout)
-        self.width = 2 * channels
-        self.last = nn.Linear(self.width, inputs.outputs)
+        self.channels, self.width = channels, 2 * channels
+        self.last = nn.Linear(self.width, inputs.outputs) if inputs.outputs else nn.Identity()
 
     def start(self) -> None:
         if self.weights != "none":
@@ -53,7 +53,14 @@ class Convnet(nn.Module):
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width)"""
-        return _pooled(self.body(batch["image"].float() / 127.5 - 1))
+        return _pooled(self._map(batch))
+
+    def places(self, batch: dict[str, Tensor]) -> Tensor:
+        """(n, h x w, channels): what is pooled, a row for each place of the picture."""
+        return self._map(batch).flatten(2).transpose(1, 2)
+
+    def _map(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.body(batch["image"].float() / 127.5 - 1)
 
 
 def _conv(given: int, wide: int) -> list[nn.Module]:

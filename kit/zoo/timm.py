@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from kit import backbones
+from kit.errors import ConfigError
 from kit.zoo._inputs import Inputs
 
 
@@ -58,6 +59,37 @@ class Timm(nn.Module):
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width)"""
         return self.body.forward_head(self.body.forward_features(self._scaled(batch)), pre_logits=True)
+
+    def unpool(self) -> None:
+        """Takes the architecture's pooling out, for `places`. Raises ConfigError where it has weights of its own, or cannot be taken out."""
+        if getattr(self.body, "attn_pool", None) is not None:
+            raise ConfigError(self._own_pooling())
+        try:
+            self.body.reset_classifier(0, "")
+        except AssertionError as error:  # timm's way of saying that the head needs its pooling
+            raise ConfigError(self._own_pooling()) from error
+
+    def places(self, batch: dict[str, Tensor]) -> Tensor:
+        """(n, places, width): what pooling would be given, once it is taken out; a row for each place, after `prefix` tokens of no place."""
+        x = self.body.forward_head(self.body.forward_features(self._scaled(batch)), pre_logits=True)
+        if x.dim() == 4:
+            return x.flatten(1, 2) if getattr(self.body, "output_fmt", "NCHW") == "NHWC" else x.flatten(2).transpose(1, 2)
+        if x.dim() != 3:
+            raise ConfigError(self._own_pooling())
+        return x
+
+    @property
+    def prefix(self) -> int:
+        """Tokens that stand for no place of the picture."""
+        return getattr(self.body, "num_prefix_tokens", 0)
+
+    @property
+    def token(self) -> bool:
+        """Whether the first token is the class's."""
+        return getattr(self.body, "cls_token", None) is not None
+
+    def _own_pooling(self) -> str:
+        return f'model.architecture = "{self.architecture}" gives no map of places or tokens to pool over\nset model.pooling = "own"'
 
     def _scaled(self, batch: dict[str, Tensor]) -> Tensor:
         return (batch["image"].float() - self.mean) / self.deviation

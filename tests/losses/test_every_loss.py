@@ -17,6 +17,7 @@ TARGETS = {
 NAMES = registry.names("losses")
 SERVED = [(name, task) for name in NAMES for task in registry.find("losses", name).tasks]
 every = pytest.mark.parametrize("name, task", SERVED)
+every_of_logits = pytest.mark.parametrize("name, task", [(n, t) for n, t in SERVED if t != "regression" and not registry.find("losses", n).embeds])
 every_that_gives_probabilities = pytest.mark.parametrize("name, task", [(n, t) for n, t in SERVED if t != "regression"])
 
 
@@ -24,9 +25,18 @@ def logits_for(task):
     return LOGITS[:, :1].clone() if task == "binary" else LOGITS.clone()
 
 
-def ready(name, task, target=None):
-    """The loss as a training has it: told the unit, and the targets of the training rows."""
+def built(name, task, seed=1):
+    """The loss as a saved model has it: with weights, if it has any, for embeddings of width 3."""
     loss = registry.find("losses", name)(task)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        loss.build(3, logits_for(task).shape[1])
+    return loss
+
+
+def ready(name, task, target=None, seed=1):
+    """The loss as a training has it: told the unit, and the targets of the training rows."""
+    loss = built(name, task, seed)
     loss.in_units_of(torch.ones(3))
     loss.learn(TARGETS[task] if target is None else target, logits_for(task).shape[1])
     return loss
@@ -54,7 +64,7 @@ def test_a_loss_names_the_tasks_it_serves_and_says_in_one_line_what_it_is(name):
 
 @every
 def test_predictions_have_the_shape_of_the_logits_and_need_nothing_learned(name, task):
-    predicted = registry.find("losses", name)(task).predict(logits_for(task))
+    predicted = built(name, task).double().predict(logits_for(task).double())
     assert predicted.shape == logits_for(task).shape
     if task != "regression":
         assert ((predicted > 0) & (predicted < 1)).all()
@@ -73,11 +83,11 @@ def test_each_row_has_its_own_loss_whatever_stands_beside_it(name, task):
 @every
 def test_gradients_are_those_of_finite_differences(name, task):
     """Of targets that are not the rows' own: what a loss remembers moves with the logits, and no gradient goes through it."""
-    loss = ready(name, task).double()
+    loss = ready(name, task).double().eval()
     assert torch.autograd.gradcheck(lambda z: loss(z, TARGETS[task]), logits_for(task).double().requires_grad_())
 
 
-@every_that_gives_probabilities
+@every_of_logits
 def test_the_truth_costs_less_than_its_opposite(name, task):
     true = torch.nn.functional.one_hot(TARGETS[task], 3) if task == "multiclass" else TARGETS[task].reshape(3, -1)
     sure = 8.0 * true - 4
@@ -107,7 +117,7 @@ def test_a_class_without_a_training_row_has_a_finite_loss(name, task):
 
 @every
 def test_only_what_is_remembered_of_a_row_moves_after_learning_and_only_by_the_rows_own_target(name, task):
-    loss = ready(name, task)
+    loss = ready(name, task).eval()  # while training a loss may also keep a mean over batches
     ask(loss, logits_for(task), TARGETS[task])
     before = state(loss)
     loss(LOGITS[:, : logits_for(task).shape[1]] * 50, TARGETS[task])  # a batch's second asking, with its partners' targets
@@ -124,7 +134,7 @@ def test_only_what_is_remembered_of_a_row_moves_after_learning_and_only_by_the_r
 def test_a_loss_goes_on_from_its_state(name, task):
     loss = ready(name, task)
     ask(loss, logits_for(task), TARGETS[task])
-    again = ready(name, task)
+    again = ready(name, task, seed=2)
     again.load_state_dict(state(loss))
     assert torch.equal(ask(again, logits_for(task) + 1, TARGETS[task]), ask(loss, logits_for(task) + 1, TARGETS[task]))
 
