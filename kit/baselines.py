@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kit.competition import Competition, open_competition
-from kit.errors import ConfigError
-from kit.pipeline import Says, train
+from kit.errors import ConfigError, RunError
+from kit.pipeline import UNSCORED, Says, train
 
 LADDER = ("constant", "kmeans", "knn", "linear", "lightgbm", "mlp")
 
@@ -15,6 +15,8 @@ def climb(path_or_name: str, data: Path, says: Says, *, preset: str | None, over
     steps = [_with_model(path_or_name, preset, overrides, name) for name in models]  # a wrong name is said before the first is trained
     for name, competition in zip(models, steps):
         run = train(competition, data, Says(progress=says.progress))
+        if run.info["score"] == UNSCORED:
+            raise RunError(f"{competition.name} has no labels to score with: no step of the ladder can be compared")
         score, spread = run.info["score"]["mean"], run.info["score"]["standard_error"]
         sign = 1 if run.info["greater_is_better"] else -1
         lift = "" if not scores else f"  lift {sign * (score - scores[-1][1]):+.4g}"

@@ -7,18 +7,21 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
+from kit.divided import folded_truth
 from kit.errors import RunError, bullets, shorten
 from kit.folds import Fold
-from kit.pipeline import Says, expected, score_line, weighted_truth, write_submission
+from kit.pipeline import UNSCORED, Says, score_line, write_submission
 from kit.predictions import Predictions
 from kit.runs import Run
 from kit.scoring import Score, score_folds
+from kit.tables import Tables
 
 MIXED = "mixed"  # instead of the folds' hash, where the runs' folds differ
 
@@ -37,10 +40,10 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     config = replace(config, model={"name": "blend", **blended})
     adapter, metric = competition.open_adapter(data), competition.metric()
     tables, task = adapter.tables(), adapter.task
-    truth = weighted_truth(tables, config.score["weight"])
-    unscored = [r.name for r in chosen if not (r.folder / "oof.parquet").is_file()]
-    if unscored:
-        raise RunError(f"{shorten(unscored)} has no out-of-fold predictions: an unscored run blends with unscored ones only")
+    scored = [r for r in chosen if r.info["score"] != UNSCORED]
+    if scored and len(scored) < len(chosen):
+        lacking = shorten(r.name for r in chosen if r not in scored)
+        raise RunError(f"{lacking} has no out-of-fold predictions: an unscored run blends with unscored ones only")
     with runs.started(competition.home / "runs", config, files.fingerprint(r.folder / "test.parquet" for r in chosen)) as run:
         run.save(
             competition=competition.name,
@@ -50,40 +53,50 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             task=task.state(),
             layout=adapter.layout(metric.needs(task.gives)),
         )
-        oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
-        split = _shared_folds(chosen, tables.train.index.to_numpy(dtype=object))
-        parted = split or _first_folds(chosen, tables.train.index.to_numpy(dtype=object))
-        if config.score["prior"]:
-            truth = expected(task, truth, tables.truth, parted, config.score["prior"])
-        score, post = score_folds(metric, task, truth, _parts(parted, oof, tables.train.index), config.post)
-        if split:
-            folds_csv.write(run.folder / "folds.csv", tables.train.index.to_numpy(dtype=object), split)
-        oof.write(run.folder / "oof.parquet")
+        result = _scored(competition, tables, task, chosen, weights, run, says) if scored else {"score": UNSCORED, "constant": None, "post": {}, "folds": UNSCORED, "covered": 0, "validated": 0}
         tested.write(run.folder / "test.parquet")
-        write_submission(adapter, task, metric, tested, post, run.folder / "submission.csv")
+        write_submission(adapter, task, metric, tested, result["post"], run.folder / "submission.csv")
         run.save(
             state="finished",
             metric=metric.name,
             greater_is_better=metric.greater_is_better,
-            score=score.as_dict(),
-            constant=chosen[0].info.get("constant"),
-            post=post,
-            folds=chosen[0].info["folds"] if split else MIXED,
-            covered=len(oof.ids),
-            validated=max(r.info["validated"] for r in chosen),
+            **result,
             rows=len(tables.train),
             seconds=round(time.monotonic() - began, 2),
         )
-        for each, weight in zip(chosen, weights):
-            says.result(f"run     {each.name:<24}{metric.name} {each.info['score']['mean']:.6g}  weight {weight:g}")
-        sign = 1 if metric.greater_is_better else -1
-        best = max(chosen, key=lambda r: sign * r.info["score"]["mean"])
-        gain = sign * (score.mean - best.info["score"]["mean"])
-        says.result(f"best    {best.name:<24}{metric.name} {best.info['score']['mean']:.6g}: the blend is {'better' if gain > 0 else 'no better'} ({gain:+.4g})")
-        constant = run.info["constant"]
-        says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
+        if not scored:
+            says.result(f"cv      {metric.name} unscored: there are no labels")
     return run
+
+
+def _scored(competition: Competition, tables: Tables, task: Any, chosen: list[Run], weights: list[float], run: Run, says: Says) -> dict[str, Any]:
+    """The blend's out-of-fold rows, written and scored: what run.json says of it."""
+    metric, config, ids = competition.metric(), competition.config, tables.train.index.to_numpy(dtype=object)
+    oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
+    split = _shared_folds(chosen, ids)
+    parted = split or _first_folds(chosen, ids)
+    truth = folded_truth(competition, tables, task, parted)
+    score, post = score_folds(metric, task, truth, _parts(parted, oof, tables.train.index), config.post)
+    if split:
+        folds_csv.write(run.folder / "folds.csv", ids, split)
+    oof.write(run.folder / "oof.parquet")
+    for each, weight in zip(chosen, weights):
+        says.result(f"run     {each.name:<24}{metric.name} {each.info['score']['mean']:.6g}  weight {weight:g}")
+    sign = 1 if metric.greater_is_better else -1
+    best = max(chosen, key=lambda r: sign * r.info["score"]["mean"])
+    gain = sign * (score.mean - best.info["score"]["mean"])
+    says.result(f"best    {best.name:<24}{metric.name} {best.info['score']['mean']:.6g}: the blend is {'better' if gain > 0 else 'no better'} ({gain:+.4g})")
+    constant = chosen[0].info.get("constant")
+    says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
+    return {
+        "score": score.as_dict(),
+        "constant": constant,
+        "post": post,
+        "folds": chosen[0].info["folds"] if split else MIXED,
+        "covered": len(oof.ids),
+        "validated": max(r.info["validated"] for r in chosen),
+    }
 
 
 def _check(competition: Competition, chosen: list[Run], weights: list[float]) -> None:
@@ -139,7 +152,7 @@ def best_of_each(found: list[Run]) -> list[Run]:
     best: dict[str, Run] = {}
     for run in found:
         model = run.name.split("-", 1)[1]
-        if run.info["state"] != "finished" or model == "blend" or "score" not in run.info or run.info["covered"] < run.info["validated"]:
+        if run.info["state"] != "finished" or model == "blend" or run.info.get("score", UNSCORED) == UNSCORED or run.info["covered"] < run.info["validated"]:
             continue
         sign, constant = 1 if run.info["greater_is_better"] else -1, run.info["constant"]
         if constant is not None and sign * run.info["score"]["mean"] <= sign * constant:

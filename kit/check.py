@@ -5,6 +5,7 @@ Each finding is a line with its evidence. Nothing here changes a run.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from scipy import stats
 from kit import folds
 from kit.archives import open_file
 from kit.competition import Competition
+from kit.divided import split_rows
 from kit.errors import KitError, shorten
-from kit.pipeline import split_rows
 from kit.tables import Tables, comparable
 
 TELLS_ALL = 0.98  # |rank correlation|, or share of rows guessed, above which one column is as good as the answer
@@ -26,20 +27,7 @@ def check(competition: Competition, data: Path) -> list[str]:
     """All findings, the gravest first. Raises KitError where files or config cannot be read at all."""
     adapter = competition.open_adapter(data)
     tables = adapter.tables()
-    scheme, options = competition.folds()
-    findings = []
-    try:
-        rows = split_rows(tables, adapter.task, scheme)
-        findings += [f"folds   {line}" for line in folds.describe(rows, folds.split(rows, scheme=scheme, **options))]
-    except KitError as error:
-        findings.append(f"folds   {error}")
-    _, numbers = adapter.task.stratify_by(tables.truth)
-    findings += _copies(tables, adapter.task.targets)
-    for name in tables.of_kind("image"):
-        findings += _pictures(tables, name, tables.truth[adapter.task.targets[0]].to_numpy())
-    for target in adapter.task.targets:
-        findings += _telling_columns(tables, tables.truth[target], numbers)
-        findings += _telling_ids(tables, tables.truth[target])
+    findings = [] if tables.truth is None else _of_labelled(competition, tables, adapter.task)
     findings += _shift(tables)
     findings += [f"note    {note}" for note in tables.notes]
     try:
@@ -49,6 +37,25 @@ def check(competition: Competition, data: Path) -> list[str]:
             findings.insert(0, f"ids     {len(lacking)} sample ids are not in the test file ({shorten(lacking, 3)}), {len(extra)} test ids not in the sample ({shorten(extra, 3)})")
     except KitError as error:
         findings.insert(0, f"sample  {error}")
+    return findings
+
+
+def _of_labelled(competition: Competition, tables: Tables, task: Any) -> list[str]:
+    """Findings on the training rows and what they should give."""
+    scheme, options = competition.folds()
+    findings = []
+    try:
+        rows = split_rows(tables, task, scheme)
+        findings += [f"folds   {line}" for line in folds.describe(rows, folds.split(rows, scheme=scheme, **options), scheme)]
+    except KitError as error:
+        findings.append(f"folds   {error}")
+    _, numbers = task.stratify_by(tables.truth)
+    findings += _copies(tables, task.targets)
+    for name in tables.of_kind("image"):
+        findings += _pictures(tables, name, tables.truth[task.targets[0]].to_numpy())
+    for target in task.targets:
+        findings += _telling_columns(tables, tables.truth[target], numbers)
+        findings += _telling_ids(tables, tables.truth[target])
     return findings
 
 

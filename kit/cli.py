@@ -9,7 +9,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -171,11 +171,12 @@ def predict(
     data: Data = None,
 ) -> None:
     """Predicts new test files with a run's models, into RUN/predict-<fingerprint>/."""
-    from kit import pipeline, runs
+    from kit import predict as predicting
+    from kit import runs
 
     opened = runs.open_run(run)
-    folder = pipeline.competition_of(opened).data(data, False)
-    print(os.path.relpath(pipeline.predict(opened, folder, _says())))
+    folder = predicting.competition_of(opened).data(data, False)
+    print(os.path.relpath(predicting.predict(opened, folder, _says())))
 
 
 @app.command()
@@ -187,7 +188,7 @@ def score(
     data: Data = None,
 ) -> None:
     """Grades a submission against an answers file and prints the number alone."""
-    from kit import pipeline
+    from kit import predict as predicting
     from kit.competition import open_competition
 
     opened = open_competition(competition, overrides=overrides or [])
@@ -197,7 +198,7 @@ def score(
         if data is not None:
             raise
         folder = None
-    print(repr(pipeline.grade(opened, submission, answers, folder)))
+    print(repr(predicting.grade(opened, submission, answers, folder)))
 
 
 @app.command()
@@ -210,7 +211,7 @@ def runs(competition: CompetitionName) -> None:
     found = running.listed(opened.home / "runs")
     if not found:
         raise KitError(f"no runs of {opened.name} in {opened.home / 'runs'}\nkit train {competition}")
-    done = [r for r in found if r.info["state"] == "finished" and "score" in r.info]
+    done = [r for r in found if r.info["state"] == "finished" and isinstance(r.info["score"], dict)]
     sign = {True: -1, False: 1}
     done.sort(key=lambda r: (r.info["covered"] < r.info["validated"], r.info["score"]["mean"] * sign[r.info["greater_is_better"]]))  # whole ones first
     width = max(len(r.name) for r in found) + 2
@@ -218,11 +219,16 @@ def runs(competition: CompetitionName) -> None:
         info = run.info["score"]
         spread = "" if info["standard_error"] is None else f" ± {info['standard_error']:.2g}"
         part = "" if run.info["covered"] == run.info["validated"] else f"  {run.info['covered']} of {run.info['validated']} rows"
-        asked = "  " + " ".join(run.info["asked"]) if run.info.get("asked") else ""
-        print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}{asked}")
+        print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}{_asked(run)}")
     for run in found:
-        if run not in done:
+        if run not in done and run.info["state"] == "finished":
+            print(f"{run.name:<{width}}{run.info['metric']} {run.info['score']}  {run.info['seconds']:.1f} s{_asked(run)}")
+        elif run not in done:
             print(f"{run.name:<{width}}{run.info['state']}")
+
+
+def _asked(run: Any) -> str:
+    return "  " + " ".join(run.info["asked"]) if run.info.get("asked") else ""
 
 
 @app.command()

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import SCHEMES
-from kit.registry import check_options, filled, find, find_model, names, options, own_module
+from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module
 from kit.scoring import Metric
 from kit.transforms import Augment
 
@@ -101,8 +102,30 @@ class Competition:
         )
 
     def open_adapter(self, data: Path) -> Any:
+        """Raises ConfigError for options that do not go together; no file is looked for yet, nor that of a competition that lends its labels."""
         given = {k: v for k, v in self.config.input.items() if k not in ("adapter", "data")}
-        return self.adapter(data, self.task(), **given)
+        adapter = self.adapter(data, self.task(), **given)
+        if named := given.get("labels_from"):
+            other = _lender(locate(named))
+            slug = other.config.kaggle or other.name
+            adapter.lender = Lender(other.name, slug, lambda folder: other.open_adapter(folder or self._labels_data(other, slug, data)))
+        return adapter
+
+    def _labels_data(self, other: "Competition", slug: str, data: Path) -> Path:
+        """The folder of the other competition's files. Raises KitError, saying where it was looked for, if there is none."""
+        if told := self.config.input.get("labels_data"):
+            if not Path(told).expanduser().is_dir():
+                raise KitError(f"input.labels_data = {told}: no such folder")
+            return Path(told).expanduser()
+        beside = data.parent if data.name else data.absolute().parent
+        tried = list(dict.fromkeys(root / name for root in (data, beside) for name in (slug, other.name)))
+        for folder in tried:
+            if folder.is_dir():
+                return folder
+        try:
+            return other.data(None, False)
+        except KitError as error:
+            raise KitError(f"{error}\n{self.name} learns from its labels: they may also be in {' or '.join(map(str, tried))}, or where input.labels_data says") from error
 
 
 def shipped(kind: str) -> Path:
@@ -161,6 +184,7 @@ def checked(config: Config, folder: Path) -> Competition:
     adapter = _looked_up(problems, "input.adapter", lambda: _adapter_class(config, folder))
     if adapter is not None:
         problems += check_options(adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")}, "input")
+        problems += _lender_problems(config.input.get("labels_from"), folder)
     task = _looked_up(problems, "output.task", lambda: find("tasks", config.output["task"], folder)) if config.output.get("task") else None
     if task is not None:
         problems += check_options(task, {k: v for k, v in config.output.items() if k != "task"}, "output")
@@ -179,6 +203,7 @@ def checked(config: Config, folder: Path) -> Competition:
         else:
             problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
     problems += check_options(Augment, config.augment, "augment")
+    problems += _search_problems(config, task)
     problems += _pretraining_problems(config)
     if not problems and metric is not None:
         try:
@@ -208,6 +233,23 @@ def _adapter_class(config: Config, folder: Path) -> type:
     if len(found) != 1:
         raise ConfigError(f"{folder / 'adapter.py'} must define one class, and defines {len(found)}")
     return found[0]
+
+
+def _lender(folder: Path) -> Competition:
+    """The competition of a folder for its rows and labels alone: the simplest model stands in the place of its own, whose libraries may be missing."""
+    config = read(folder / "config.toml")
+    return checked(replace(config, model={"name": "constant"}, train={}, encoders={}, augment={}, search={}, post={}, pretrain={}), folder)
+
+
+def _lender_problems(named: Any, folder: Path) -> list[str]:
+    """The other competition is only looked for: its code is run where it is opened."""
+    if not named or not isinstance(named, str):
+        return []
+    problems: list[str] = []
+    found = _looked_up(problems, "input.labels_from", lambda: locate(named))
+    if found is not None and found.resolve() == folder.resolve():
+        problems.append(f'input.labels_from = "{named}" is this competition itself: its own labels need no word')
+    return problems
 
 
 def _looked_up(problems: list[str], where: str, look: Any) -> Any:
@@ -254,6 +296,26 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
     return problems
 
 
+def _searching(config: Config, task: Any) -> bool:
+    """Whether neighbours are searched: the answer is a row of the gallery, or a class that may be none of the known."""
+    return getattr(task, "searches", False) or bool(config.output.get("open_set"))
+
+
+def _search_problems(config: Config, task: Any) -> list[str]:
+    if not config.search:
+        return []
+    if task is None or not _searching(config, task):
+        return ['[search] goes with output.task = "retrieval", or with output.open_set = true: elsewhere nothing is searched\ntake it out']
+    search = needed("kit.searching", "[search]").Search
+    problems = check_options(search, config.search, "search")
+    if not problems:
+        try:
+            search(**config.search)
+        except ConfigError as error:
+            problems.append(str(error))
+    return problems
+
+
 def _shared(model: Any) -> dict[str, Any]:
     """The keys of [model] that are not the model's own affair, with their defaults: one for pictures starts from weights itself."""
     own = options(model)
@@ -290,6 +352,7 @@ def resolved(competition: Competition) -> Config:
         kept = round(_MORE_THAN_SEEN * augment["size"])
         encoders = {**encoders, "image": {**encoders.get("image", {}), "size": encoders.get("image", {}).get("size", 0) or kept}}
     task = find("tasks", config.output["task"], competition.folder)
+    search = filled(needed("kit.searching", f'output.task = "{config.output["task"]}"').Search, config.search) if _searching(config, task) else {}
     output = {"task": config.output["task"], **filled(task, {k: v for k, v in config.output.items() if k != "task"})}
     if "transform" in output:
         output["transform"] = competition.task().transform
@@ -308,5 +371,6 @@ def resolved(competition: Competition) -> Config:
         train=training,
         encoders=encoders,
         augment=augment,
+        search=search,
         post=config.post,
     )

@@ -19,13 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from kit.adapters._places import Folder
 from kit.config import Config
 from kit.errors import KitError, did_you_mean, shorten
-from kit.reading import locate
+from kit.reading import locate, read
 from kit.tables import JOINT
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet")
 MOST_FILES = 100  # tables whose header is read: a folder with a file a row should not take minutes
+LOOKED_AT = 200  # rows whose pictures are looked for
+ENOUGH = 0.5  # share of them that must be there: of urls many are dead
 HINTS = {"train": ("train",), "test": ("test",), "sample": ("sample", "submission", "submit")}
 
 
@@ -73,6 +76,7 @@ class Inferred:
     score: dict[str, Any] = field(default_factory=dict)
     encoders: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=lambda: {"name": "lightgbm"})
+    training: dict[str, Any] = field(default_factory=dict)
     augment: dict[str, Any] = field(default_factory=dict)
     preset: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -207,3 +211,58 @@ def _no_roles(known: list[Table], ignored: dict[str, str], told: list[str], data
         "expected training rows with a column that the test rows lack; name the files with input.train=FILE input.test=FILE,",
         "and the answer with output.target=NAME output.task=TASK if the test file has that column too",
     ])  # fmt: skip
+
+
+# --- beside tables: folders of pictures ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The folder, its tables by their headers, and what the command line settles."""
+
+    data: Path
+    given: Config
+    known: list[Table]
+    ignored: dict[str, str]
+    form: dict[str, str]
+    used: set[str] = field(default_factory=set)  # folders that the config leads to
+
+    def cells(self, table: Table | None) -> pd.DataFrame | None:
+        """All as text."""
+        return None if table is None else read(self.data / table.name, text=None, **self.form)
+
+    def folders(self) -> dict[str, Folder]:
+        """Those with pictures in them, each walked once."""
+        names = sorted(p.name for p in self.data.iterdir() if p.is_dir() and not p.name.startswith("."))
+        held = {name: Folder(self.data, name) for name in names}
+        return {name: folder for name, folder in held.items() if folder.pictures}
+
+    def sample(self, ids: set[str]) -> Table | None:
+        """The table whose rows are test pictures."""
+        if told := self.given.input.get("sample_submission"):
+            return next((t for t in self.known if t.name == told), None)
+        for table in sorted(self.known, key=lambda t: -hint("sample", t.name)):
+            first = self.cells(table).iloc[:, 0] if len(table.columns) > 1 else pd.Series(dtype="str")
+            if len(first) and first.isin(ids).mean() >= ENOUGH and first.is_unique:
+                return table
+        return None
+
+    def one(self, role: str, names: list[str], what: str) -> str:
+        """The one name for a role, as it is told or as names sound."""
+        if told := self.given.input.get(role):
+            return told
+        if not names:
+            raise KitError(f"there is no {what} in {self.data}\nname it: input.{role}=NAME")
+        named = [n for n in names if hint(role, n)] or names
+        if len(named) > 1:
+            raise KitError(f"{len(named)} in {self.data} could be the {what}: {shorten(named)}\nname one, such as input.{role}={named[0]}")
+        return named[0]
+
+
+def share_named(folder: Folder, names: pd.Series) -> float:
+    """0..1 of the first names that are those of pictures in the folder."""
+    some = [name for name in names.dropna().iloc[:LOOKED_AT] if name]
+    try:
+        return float(np.mean([place is not None for place in folder.find(some)])) if some else 0.0
+    except KitError:  # several pictures of one name: so it names none
+        return 0.0

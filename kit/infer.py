@@ -22,6 +22,7 @@ from kit.tasks.binary import POSITIVE
 
 FEW_CLASSES, LEAST_ROWS = 20, 5  # whole numbers are taken for classes up to so many, and where the rarest has so many rows
 SEPARATORS = (" ", ",", ";", "|")
+UNKNOWN = r"(new|unknown|unseen|none|other|no|not)([_ -]|$)"  # how labels begin that are of no class
 METRICS = {  # task -> the guess where answers are labels, and where they are probabilities
     "binary": ("accuracy", "auc"),
     "multiclass": ("accuracy", "log_loss"),
@@ -204,13 +205,45 @@ def say_target(
     fractional = bool((asked % 1 != 0).any())
     found.targets = targets
     found.findings.append(Finding("target", shorten(targets), why, "output.target"))
+    confident = sample is not None and len(values) == len(targets) == 1 and _with_confidence(cells[values[0]], found.train[targets[0]])
     task, reason, guess, options = _task(found, given, targets, wide, separator, fractional)
+    if confident and not given.output.get("task"):
+        task, reason, guess = "multiclass", f"{sample.name} holds a label and a number, which is how sure it is", False
     found.output = {"target": targets[0] if len(targets) == 1 else targets, "task": task, **options}
     found.findings.append(Finding("task", task, reason, "output.task", guess))
     if task == "binary" and "positive" not in found.output:
         say_positive(found, targets[0])
     listed = labels_in_a_cell(cells[values[0]]) if len(values) == 1 and task == "multiclass" else 1
-    say_metric(found, given, task, wide or fractional, sample, fractional, asked, listed)
+    if len(values) == 1 and task == "multiclass":
+        say_open_set(found, given, spelled(found.train[targets[0]]), cells[values[0]], sample, confident)
+    if confident and not given.score.get("metric"):
+        found.score["metric"] = "gap"
+        found.findings.append(Finding("metric", "gap", "usual for labels with their confidence", "score.metric", True))
+    else:
+        say_metric(found, given, task, wide or fractional, sample, fractional, asked, listed)
+
+
+def _with_confidence(cells: pd.Series, answers: pd.Series) -> bool:
+    """Whether a sample's cells hold a label of the training rows and a number, such as "8815 0.03"; some may be blank."""
+    filled = cells.dropna()[lambda text: text != ""].str.split()
+    known = set(spelled(answers))
+    return bool(len(filled)) and all(len(words) == 2 and words[0] in known and re.fullmatch(r"\d*\.\d+|[01](e-?\d+)?", words[1]) for words in filled)
+
+
+def say_open_set(found: Inferred, given: Config, labels: pd.Series, cells: pd.Series, sample: Table, confident: bool) -> None:
+    """Whether rows may be of no class: blanks beside confidences, or a label that says so in the training rows and in the sample."""
+    if "open_set" in given.output:
+        return
+    asked = {word for cell in cells.dropna() for word in cell.split()}
+    unknown = sorted(label for label in set(labels) & asked if re.match(UNKNOWN, label.lower()))
+    if not confident and len(unknown) != 1:
+        return
+    found.output |= {"open_set": True} | ({"cells": "label_confidence"} if confident else {"unknown": unknown[0]})
+    why = f"an answer in {sample.name} says how sure it is" if confident else f'"{unknown[0]}" sounds like none of the others'
+    found.findings.append(Finding("open set", "rows may be of no class", f"{why}; output.open_set=false if not", "output.open_set", True))
+    if not given.score.get("folds"):
+        found.score["folds"] = {"scheme": "open_set", "count": 5}
+        found.findings.append(Finding("folds", "open_set, 5", "three in ten validated rows are of classes that no training row has", "score.folds", True))
 
 
 def labels_in_a_cell(cells: pd.Series) -> int:

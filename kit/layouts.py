@@ -1,28 +1,25 @@
-"""Recognises how a folder that nobody described holds its pictures: lists in JSON, folders that are classes, or a table of names.
+"""Recognises how a folder that nobody described holds its pictures: lists in JSON, a gallery, folders that are classes, or a table of names.
 
 Where the test rows are a table of their own, the folder is read by infer.py, and pictures beside it by media.py.
 """
 
 import mmap
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from kit.adapters._annotations import Listed, listed
-from kit.adapters._places import Folder, Places, any_there, last, located, stem
+from kit.adapters._places import Places, any_there, last, located, stem
 from kit.config import Config
-from kit.discover import Finding, Inferred, Table, hint, roles, tables
+from kit.discover import ENOUGH, LOOKED_AT, Finding, Inferred, Looked, Table, hint, roles, share_named, tables
 from kit.errors import KitError, bullets, shorten
+from kit.galleries import queries_and_gallery
 from kit.infer import as_list, labels_in_a_cell, say_metric, say_positive, say_target
 from kit.media import learn_from_pictures
 from kit.reading import read
 from kit.tables import JOINT
-
-LOOKED_AT = 200  # rows whose pictures are looked for
-ENOUGH = 0.5  # share of them that must be there: of urls many are dead
 
 
 def pictured(data: Path, given: Config) -> Inferred | None:
@@ -32,8 +29,8 @@ def pictured(data: Path, given: Config) -> Inferred | None:
     """
     form = {k: given.input[k] for k in ("separator", "encoding") if k in given.input}
     known, ignored = tables(data, form)
-    looked = _Looked(data, given, known, ignored, form)
-    found = _lists(looked) or _class_folders(looked) or _table_of_names(looked)
+    looked = Looked(data, given, known, ignored, form)
+    found = _lists(looked) or queries_and_gallery(looked) or _class_folders(looked) or _table_of_names(looked)
     if found is None:
         return None
     learn_from_pictures(found)
@@ -44,49 +41,6 @@ def pictured(data: Path, given: Config) -> Inferred | None:
     return found
 
 
-@dataclass(frozen=True)
-class _Looked:
-    """The folder, its tables by their headers, and what the command line settles."""
-
-    data: Path
-    given: Config
-    known: list[Table]
-    ignored: dict[str, str]
-    form: dict[str, str]
-    used: set[str] = field(default_factory=set)  # folders that the config leads to
-
-    def cells(self, table: Table | None) -> pd.DataFrame | None:
-        """All as text."""
-        return None if table is None else read(self.data / table.name, text=None, **self.form)
-
-    def folders(self) -> dict[str, Folder]:
-        """Those with pictures in them, each walked once."""
-        names = sorted(p.name for p in self.data.iterdir() if p.is_dir() and not p.name.startswith("."))
-        held = {name: Folder(self.data, name) for name in names}
-        return {name: folder for name, folder in held.items() if folder.pictures}
-
-    def sample(self, ids: set[str]) -> Table | None:
-        """The table whose rows are test pictures."""
-        if told := self.given.input.get("sample_submission"):
-            return next((t for t in self.known if t.name == told), None)
-        for table in sorted(self.known, key=lambda t: -hint("sample", t.name)):
-            first = self.cells(table).iloc[:, 0] if len(table.columns) > 1 else pd.Series(dtype="str")
-            if len(first) and first.isin(ids).mean() >= ENOUGH and first.is_unique:
-                return table
-        return None
-
-    def one(self, role: str, names: list[str], what: str) -> str:
-        """The one name for a role, as it is told or as names sound."""
-        if told := self.given.input.get(role):
-            return told
-        if not names:
-            raise KitError(f"there is no {what} in {self.data}\nname it: input.{role}=NAME")
-        named = [n for n in names if hint(role, n)] or names
-        if len(named) > 1:
-            raise KitError(f"{len(named)} in {self.data} could be the {what}: {shorten(named)}\nname one, such as input.{role}={named[0]}")
-        return named[0]
-
-
 def _validates(name: str) -> bool:
     return bool(re.search(r"val|dev", name.lower()))
 
@@ -94,7 +48,7 @@ def _validates(name: str) -> bool:
 # --- lists in JSON ---------------------------------------------------------------------------------------------------------------
 
 
-def _lists(looked: _Looked) -> Inferred | None:
+def _lists(looked: Looked) -> Inferred | None:
     """COCO's lists, or those of the iMaterialist challenges."""
     held = {p.name: _keys(p) for p in sorted(looked.data.glob("*.json")) if p.is_file()}
     labelled = [n for n, keys in held.items() if len(keys) == 2]
@@ -133,7 +87,7 @@ def _keys(path: Path) -> set[str]:
         return {key for key in ("images", "annotations") if held.find(f'"{key}"'.encode()) >= 0}
 
 
-def _where(found: Inferred, looked: _Looked, lists: dict[str, Listed]) -> None:
+def _where(found: Inferred, looked: Looked, lists: dict[str, Listed]) -> None:
     """Finds the pattern under which the images of train and of test lie."""
     by_name = next(iter(lists.values())).rows["file_name"].notna().any()
     word, usual = ("file_name", "{file_name}") if by_name else ("id", "{part}/{id}.jpg")
@@ -166,7 +120,7 @@ def _share(data: Path, pattern: str, part: str, rows: pd.DataFrame) -> float:
 # --- folders that are classes ----------------------------------------------------------------------------------------------------
 
 
-def _class_folders(looked: _Looked) -> Inferred | None:
+def _class_folders(looked: Looked) -> Inferred | None:
     """train/<class>/<file> and test/<file>, by these names or others."""
     told = looked.given.input.get("train", "")
     if not told and any(hint("train", t.name) for t in looked.known):
@@ -210,7 +164,7 @@ def _class_folders(looked: _Looked) -> Inferred | None:
 # --- a table of names ------------------------------------------------------------------------------------------------------------
 
 
-def _table_of_names(looked: _Looked) -> Inferred | None:
+def _table_of_names(looked: Looked) -> Inferred | None:
     """A table of names and labels, and none of the test rows: they are the sample's, or the pictures of a folder."""
     told = as_list(looked.given.output.get("target"))
     try:
@@ -224,8 +178,8 @@ def _table_of_names(looked: _Looked) -> Inferred | None:
     if train is None:
         return None
     rows, cells, folders = looked.cells(train), looked.cells(sample), looked.folders()
-    homes = [(c, n) for c in train.columns for n, f in folders.items() if looked.given.input.get("id", c) == c and _named(f, rows[c]) > 0.9]
-    aways = [n for n, f in folders.items() if hint("test", n) or (cells is not None and _named(f, cells.iloc[:, 0]) >= ENOUGH)]
+    homes = [(c, n) for c in train.columns for n, f in folders.items() if looked.given.input.get("id", c) == c and share_named(f, rows[c]) > 0.9]
+    aways = [n for n, f in folders.items() if hint("test", n) or (cells is not None and share_named(f, cells.iloc[:, 0]) >= ENOUGH)]
     listed_elsewhere = {c for t in named if t is not train for c in t.columns}  # perhaps test rows, of which roles could not choose
     for id, home in homes if not {c for c, _ in homes} & listed_elsewhere else []:
         for pattern, away in ((f"{home.replace('train', '{part}')}/{{id}}", home.replace("train", "test")), (f"{home}/{{id}}", home)):
@@ -235,16 +189,7 @@ def _table_of_names(looked: _Looked) -> Inferred | None:
     return None
 
 
-def _named(folder: Folder, names: pd.Series) -> float:
-    """0..1 of the first names that are those of pictures in the folder."""
-    some = [name for name in names.dropna().iloc[:LOOKED_AT] if name]
-    try:
-        return float(np.mean([place is not None for place in folder.find(some)])) if some else 0.0
-    except KitError:  # several pictures of one name: so it names none
-        return 0.0
-
-
-def _of_names(looked: _Looked, train: Table, sample: Table | None, id: str, home: str, away: str, pattern: str) -> Inferred:
+def _of_names(looked: Looked, train: Table, sample: Table | None, id: str, home: str, away: str, pattern: str) -> Inferred:
     cells = looked.cells(sample)
     ids = [stem(last(p)) for p in looked.folders()[away].pictures] if cells is None else list(cells.iloc[:, 0])
     found = Inferred(read(looked.data / train.name, text=[id], **looked.form), pd.DataFrame({id: ids}), id=[id])
@@ -265,13 +210,13 @@ def _of_names(looked: _Looked, train: Table, sample: Table | None, id: str, home
 # --- what lists and folders share ------------------------------------------------------------------------------------------------
 
 
-def _target_of(looked: _Looked, sample: Table | None, usual: str) -> str:
+def _target_of(looked: Looked, sample: Table | None, usual: str) -> str:
     """What the target is called: as the one answer column of the sample is."""
     told = as_list(looked.given.output.get("target"))
     return told[0] if told else sample.columns[1] if sample is not None and len(sample.columns) == 2 else usual
 
 
-def _say_sample(found: Inferred, looked: _Looked, sample: Table | None) -> None:
+def _say_sample(found: Inferred, looked: Looked, sample: Table | None) -> None:
     if sample is not None:
         found.input["sample_submission"] = sample.name
         found.input |= {"id": sample.columns[0]} if sample.columns[0] != "id" else {}
@@ -279,7 +224,7 @@ def _say_sample(found: Inferred, looked: _Looked, sample: Table | None) -> None:
         found.findings.append(Finding("sample", sample.name, f"{rows} rows, columns {shorten(sample.columns, 6)}", "input.sample_submission"))
 
 
-def _classes(found: Inferred, looked: _Looked, target: str, sample: Table | None, many: bool, why: str) -> None:
+def _classes(found: Inferred, looked: Looked, target: str, sample: Table | None, many: bool, why: str) -> None:
     """Target, task and metric where labels are classes."""
     given, cells = looked.given, looked.cells(sample)
     found.targets = [target]
@@ -299,7 +244,7 @@ def _classes(found: Inferred, looked: _Looked, target: str, sample: Table | None
     say_metric(found, given, task, answers.shape[1] > 1 or fractional, sample, fractional, numbers, several)
 
 
-def _given_folds(found: Inferred, looked: _Looked) -> None:
+def _given_folds(found: Inferred, looked: Looked) -> None:
     if found.input.get("valid") and not looked.given.score.get("folds"):
         found.score["folds"] = "given"
         found.findings.append(Finding("folds", "given", f"the host's own validation pictures: {found.input['valid']}", "score.folds"))

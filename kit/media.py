@@ -43,8 +43,17 @@ def pack_pixels(found: Inferred) -> None:
 
 
 def learn_from_pictures(found: Inferred) -> None:
-    """A pretrained network, and a preset for two cores."""
+    """A pretrained network, and a preset for two cores; one that embeds where rows are searched for, or may be of no class."""
     found.model, found.augment, found.preset = dict(PRETRAINED), {"recipe": "light", "size": 224}, {"fast": FAST}
+    if found.output.get("task") == "retrieval" or found.output.get("open_set"):
+        found.model["name"], found.training = "embedder", {"loss": "arcface"}
+        found.preset = {"fast": {**FAST, "model": {**FAST["model"], "name": "embedder"}}}
+
+
+def addresses(values: pd.Series) -> bool:
+    """Whether cells are urls, which name no file."""
+    few = values.dropna().astype("str").iloc[:200]
+    return bool(len(few)) and bool(few.str.match(r"https?://").mean() > 0.5)
 
 
 def beside(found: Inferred, data: Path) -> list[str]:
@@ -54,7 +63,7 @@ def beside(found: Inferred, data: Path) -> list[str]:
     for column in found.features():
         values = found.train[column]
         kind = infer_kind(values).kind if not pd.api.types.is_numeric_dtype(values) else ""
-        if kind in MEDIA:
+        if kind in MEDIA and not addresses(values):
             few = values.dropna().iloc[:200]
             there = [v for v in few if Path(v).name in inside or (data / Path(v).name).is_file()]
             lies = sorted({inside[Path(v).name].parent.name + "/" for v in there if Path(v).name in inside})
@@ -90,6 +99,9 @@ def _pictures(found: Inferred, data: Path, patterns: list[str]) -> bool:
         if all(both):
             found.input["pictures"] = pattern
             found.findings.append(Finding("pictures", pattern, "there are some of training and of test rows", "input.pictures"))
+            if urls := [c for c in found.features() if addresses(found.train[c])]:
+                found.input["drop"] = [*found.input.get("drop", []), *urls]
+                found.findings.append(Finding("dropped", shorten(urls), "addresses of what is there", "input.drop"))
             if not found.features():  # nothing else to learn from
                 learn_from_pictures(found)
             return True

@@ -134,7 +134,7 @@ def _inferred(name: str, data: Path, overrides: list[str], says: Any) -> tuple[C
         draft.write_text("")
         given = read(draft, overrides=overrides)
         found = pictured(folder, given) or infer(folder, given)
-        if "folds" not in found.score:
+        if "folds" not in found.score and found.input.get("train", True):  # without labels nothing is parted
             apart(found, given)
         for finding in found.findings:
             says.progress(str(finding))
@@ -144,6 +144,7 @@ def _inferred(name: str, data: Path, overrides: list[str], says: Any) -> tuple[C
             output=found.output,
             score=found.score,
             model=found.model,
+            train=found.training,
             encoders=found.encoders,
             augment=found.augment,
         )

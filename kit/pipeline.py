@@ -1,4 +1,4 @@
-"""Train, predict, grade: the whole flow, read from top to bottom.
+"""Training: the whole flow, read from top to bottom.
 
 tables -> folds -> encoders -> model -> predictions -> metric -> post-processing fitted on out-of-fold -> submission -> checks
 """
@@ -15,24 +15,27 @@ import pandas as pd
 
 from kit import files, folds, folds_csv, runs, submission
 from kit.adapters.tabular import Tabular
-from kit.competition import Competition, checked, locate, resolved
-from kit.config import part, read
+from kit.competition import Competition, resolved
+from kit.config import part
+from kit.divided import divided
 from kit.encoders import Encoders, Examples, Features, Gathering, gathered
-from kit.errors import ConfigError, DataError, RunError, ScoreError, SubmissionError, did_you_mean, shorten
+from kit.errors import ConfigError, ScoreError, shorten
 from kit.estimators import Setup
 from kit.estimators.constant import Constant
 from kit.folds import Fold, Rows
 from kit.predictions import Predictions
-from kit.reading import locate as packed
-from kit.registry import find
+from kit.registry import find, needed
 from kit.runs import Run
 from kit.scoring import Metric, Score, pooled, score_folds
-from kit.tables import WEIGHT, Column, Tables, infer_kind, weights
-from kit.unlabelled import ENCODERS, WEIGHTS, Learned
+from kit.tables import Column, Tables
+from kit.unlabelled import ENCODERS, Learned
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
-_UNLABELLED = "unlabelled"  # folder of a run: the network that made columns for it
+UNLABELLED = "unlabelled"  # folder of a run: the network that made columns for it
+UNSCORED = "unscored"  # in run.json, where there are no labels
+QUERIES, GALLERY = "queries", "gallery"  # folders of a fold: the vectors of the test rows and of the gallery
+_WANTS_SEARCH = "the search of neighbours"
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,15 @@ class Work:
     metric: Metric
     tables: Tables
     rows: Rows
-    target: np.ndarray
+    target: np.ndarray | None
     weight: np.ndarray | None
     run: Run
     says: Says
     stores: dict[str, Any]
+
+    @property
+    def searches(self) -> bool:
+        return searches(self.task)
 
     def progress(self, line: str) -> None:
         self.run.log(line)
@@ -73,74 +80,145 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     config = resolved(competition)
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
-    takes = _takes(model_of(competition, adapter.task, says.progress, None))  # refuses a loss that it does not know before any data is read
+    takes = takes_of(model_of(competition, adapter.task, says.progress, None))  # refuses a loss that it does not know before any data is read
     learned = _learned(competition)
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)
     task = adapter.task
-    scheme, options = competition.folds()
-    rows = split_rows(tables, task, scheme)
-    split = folds.split(rows, scheme=scheme, **options)
-    if config.train["fold"] >= len(split):
-        raise ConfigError(f"there is no fold {config.train['fold']}: {scheme} makes folds 0 to {len(split) - 1}")
-    truth = weighted_truth(tables, config.score["weight"])
-    if config.score["prior"]:
-        truth = expected(task, truth, tables.truth, split, config.score["prior"])
+    rows, split, truth = divided(competition, tables, task)
     schema = tables.schema if learned is None else learned.schema(tables.schema)
     with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
-        work = Work(competition, task, metric, tables, rows, task.encode(tables.truth), weight, run, says, {})
-        _announce(work, scheme, split)
+        target = None if tables.truth is None else task.encode(tables.truth)
+        work = Work(competition, task, metric, tables, rows, target, weight, run, says, {})
+        _announce(work, split)
         how = Gathering(competition.home / "cache", takes, config.train["threads"], work.progress)
-        train_rows, test_rows, work.stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
+        train_rows, test_rows, gallery, work.stores = gathered_with(tables.gallery, tables.train, tables.test, tables.schema, config.encoders, how)
         if learned is not None:
-            learned.copy(run.folder / _UNLABELLED)
+            learned.copy(run.folder / UNLABELLED)
             train_rows, test_rows = (learned.beside(rows, config.train["threads"]) for rows in (train_rows, test_rows))
             work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
-        work.tables = replace(tables, train=train_rows, test=test_rows, schema=schema)
-        work.competition = _measured(work, split[0].train)
+        work.tables = replace(tables, train=train_rows, test=test_rows, schema=schema, gallery=gallery)
+        work.competition = _measured(work, split[0].train if split else np.arange(len(rows.ids)))
         run.save(
             competition=competition.name,
             folder=str(competition.folder),
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else _pictures_seen(config.model))],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else _pictures_seen(config.model)), *_gallery_seen(work)],
             layout=adapter.layout(metric.needs(task.gives)),
         )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
-        wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
-        final = config.train["final"] if config.train["fold"] < 0 else "folds"
-        done = []
-        for k in wanted:
-            done.append(_fold(work, split[k], k, truth, test=final == "folds" or (final == "last" and k == len(split) - 1)))
-        if final == "refit":
-            tested = _refit(work)
-        else:
-            tested = task.average([test for _, test in done if test is not None])
-        by_repeat = _by_repeat([split[k] for k in wanted], [valid for valid, _ in done])
-        score, post = score_folds(metric, task, truth, by_repeat, config.post)
-        oof = pooled(task, by_repeat)
-        oof.write(run.folder / "oof.parquet")
+        result = _scored(work, split, truth) if split else _unscored(work)
+        tested, post = result.pop("tested"), result["post"]
         tested.write(run.folder / "test.parquet")
         write_submission(adapter, task, metric, tested, post, run.folder / "submission.csv")
-        constant = _constant_score(work, [split[k] for k in wanted], truth)
         run.save(
             state="finished",
             metric=metric.name,
             greater_is_better=metric.greater_is_better,
-            score=score.as_dict(),
-            constant=None if constant is None else constant.mean,
-            post=post,
-            folds=folds_csv.fingerprint(rows.ids, split),
-            covered=len(oof.ids),
-            validated=len(np.unique(np.concatenate([fold.valid for fold in split]))),  # rows that the scheme validates: of the host's own split a part
+            **result,
             rows=len(rows.ids),
             seconds=round(time.monotonic() - began, 2),
             peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         )
-        work.result(score_line(metric, score, constant))
     return run
+
+
+def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any]:
+    """All folds fitted and scored: what run.json says of it, and `tested`, the predictions for the test rows."""
+    run, task, metric, config = work.run, work.task, work.metric, work.competition.config
+    wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
+    final = config.train["final"] if config.train["fold"] < 0 else "folds"
+    validated, tested, answers = [], [], {}
+    for k in wanted:
+        last = final == "folds" or (final == "last" and k == len(split) - 1)
+        validated.append(_fold(work, split[k], k, truth, test=last))
+        tested += [run.folder / f"fold-{k}"] if last else []
+    if final == "refit":
+        tested = [_refit(work)]
+    answers = _answered(work, tested)
+    by_repeat = _by_repeat([split[k] for k in wanted], validated)
+    score, post = score_folds(metric, task, truth, by_repeat, config.post)
+    oof = pooled(task, by_repeat)
+    oof.write(run.folder / "oof.parquet")
+    constant = None if work.searches else _constant_score(work, [split[k] for k in wanted], truth)
+    steps = _search_gains(work, [run.folder / f"fold-{k}" for k in wanted], truth) if work.searches else {}
+    work.result(score_line(metric, score, constant))
+    return {
+        "tested": answers,
+        "score": score.as_dict(),
+        "constant": None if constant is None else constant.mean,
+        "post": post,
+        "folds": folds_csv.fingerprint(work.rows.ids, split),
+        "covered": len(oof.ids),
+        "validated": len(np.unique(np.concatenate([fold.valid for fold in split]))),  # rows that the scheme validates: of the host's own split a part
+        **steps,
+    }
+
+
+def _unscored(work: Work) -> dict[str, Any]:
+    """Without labels there is nothing to score: the model as it is, on the test rows."""
+    tested = _answered(work, [_refit(work)])
+    work.result(f"cv      {work.metric.name} unscored: there are no labels")
+    return {"tested": tested, "score": UNSCORED, "constant": None, "post": {}, "folds": UNSCORED, "covered": 0, "validated": 0}
+
+
+def _answered(work: Work, folders: list[Path]) -> Predictions:
+    """The test rows' predictions by the models of these folders."""
+    if work.searches:
+        return found_by(work.competition, work.task, folders)
+    return work.task.average([Predictions.read(folder / "test.parquet") for folder in folders])
+
+
+def _search_gains(work: Work, folders: list[Path], truth: pd.DataFrame) -> dict[str, Any]:
+    """What each step of the search brings, out of fold."""
+    retrieving, search = needed("kit.retrieving", _WANTS_SEARCH), search_of(work.competition)
+    if not search.steps:
+        return {}
+    validated = [retrieving.Validated.open(folder, _codes(work)) for folder in folders]
+    steps = retrieving.gains(search, work.task, work.metric, truth, validated)
+    work.result("search  " + ", ".join(f"{name} {score:.4f}" for name, score in steps.items()))
+    return {"search": steps}
+
+
+def _codes(work: Work) -> pd.Series:
+    return pd.Series(work.target, index=work.rows.ids)
+
+
+def _gallery_seen(work: Work) -> list[str]:
+    if not work.searches or not (steps := search_of(work.competition).steps):
+        return []
+    return [f"the search's {' and '.join(steps)} are made from the rows of the gallery, which are test rows, without labels"]
+
+
+def searches(task: Any) -> bool:
+    """Whether the answers are rows of a gallery."""
+    return getattr(task, "searches", False)
+
+
+def search_of(competition: Competition) -> Any:
+    return needed("kit.searching", _WANTS_SEARCH).Search(**competition.config.search)
+
+
+def found_by(competition: Competition, task: Any, folders: list[Path]) -> Predictions:
+    """What the queries find in the gallery by the vectors in these folders."""
+    return needed("kit.retrieving", _WANTS_SEARCH).searched(search_of(competition), task, folders)
+
+
+def write_vectors(folder: Path, queries: pd.DataFrame, gallery: pd.DataFrame, encoders: Encoders, model: Any) -> None:
+    for name, rows in ((QUERIES, queries), (GALLERY, gallery)):
+        needed("kit.retrieving", _WANTS_SEARCH).write(folder / name, rows, embedding(encoders, model))
+
+
+def gathered_with(gallery: pd.DataFrame | None, train: pd.DataFrame | None, test: pd.DataFrame, schema: dict[str, Column], options: dict[str, Any], how: Gathering) -> tuple:
+    """(train, test, gallery, stores): `gathered`, with the gallery's rows behind the test rows."""
+    if gallery is None:
+        train, test, stores = gathered(train, test, schema, options, how)
+        return train, test, None, stores
+    train, both, stores = gathered(train, pd.concat([test, gallery]), schema, options, how)
+    return train, both.iloc[: len(test)], both.iloc[len(test) :], stores
 
 
 def begun_with(competition: Competition) -> list[Path]:
@@ -166,7 +244,7 @@ def _pictures_seen(model: dict[str, Any]) -> list[str]:
     return []
 
 
-def _takes(model: Any) -> tuple[str, ...]:
+def takes_of(model: Any) -> tuple[str, ...]:
     return getattr(model, "takes", ())
 
 
@@ -176,7 +254,7 @@ def _measured(work: Work, train: np.ndarray) -> Competition:
     if "measured" not in run.info:
         model = model_of(work.competition, work.task, work.progress)
         found = {}
-        if hasattr(model, "measure") and any(store is not None for store in work.stores.values()):
+        if hasattr(model, "measure") and work.target is not None and any(store is not None for store in work.stores.values()):
             encoders = _encoders(work)
             found = model.measure(_encoded(work, encoders, train))
         config.with_("train", **found).write(run.folder / "config.toml")
@@ -184,61 +262,24 @@ def _measured(work: Work, train: np.ndarray) -> Competition:
     return replace(work.competition, config=config.with_("train", **run.info["measured"]))
 
 
-def expected(task, truth: pd.DataFrame, answers: pd.DataFrame, split: list[Fold], prior: str | dict[str, float]) -> pd.DataFrame:
-    """The truth with weights under which the validated rows have the class balance that the test rows are known to have.
-
-    The task learns by what the odds of each class differ between the rows that are learned from and the test rows.
-    """
-    named = answers[task.targets[0]].to_numpy(dtype=object)
-    shares = task.shares(prior)
-    validated = np.unique(np.concatenate([fold.valid for fold in split]))
-    learned = np.concatenate([fold.train for fold in split])
-    task.expect({c: share / max((named[learned] == c).mean(), 1 / len(learned)) for c, share in shares.items()})
-    scored = pd.Series(named[validated]).value_counts(normalize=True)
-    before = truth[WEIGHT].to_numpy() if WEIGHT in truth else np.ones(len(truth))
-    return truth.assign(**{WEIGHT: before * np.array([shares[c] / scored.get(c, 1.0) for c in named])})
-
-
-def split_rows(tables: Tables, task, scheme: str) -> Rows:
-    target, continuous = task.stratify_by(tables.truth)
-    roles = {name: series.to_numpy() for name, series in tables.roles.items() if name in ("group", "time", "given")}
-    for role in {"group": ["group"], "stratified_group": ["group"], "time": ["time"], "group_time": ["group", "time"], "given": ["given"]}.get(scheme, []):
-        if role not in roles:
-            raise ConfigError(f'score.folds.scheme = "{scheme}" needs a {role} column\nname it: [input] columns = {{ {role} = ["..."] }}')
-    if "time" in roles and not np.issubdtype(roles["time"].dtype, np.number) and not np.issubdtype(roles["time"].dtype, np.datetime64):
-        roles["time"] = _parsed_time(tables.roles["time"])
-    return Rows(ids=tables.train.index.to_numpy(dtype=object), target=target, continuous=continuous, **roles)
-
-
-def _parsed_time(values: pd.Series) -> np.ndarray:
-    inferred = infer_kind(values)
-    if inferred.kind != "date":
-        raise DataError(f'time column "{values.name}" holds {shorten(values.unique(), 3)}, which are neither numbers nor dates of one form')
-    return pd.to_datetime(values, format=inferred.date_format).to_numpy()
-
-
-def weighted_truth(tables: Tables, column: str) -> pd.DataFrame:
-    if not column:
-        return tables.truth
-    known = {s.name: s for s in tables.roles.values()} | {c: tables.train[c] for c in tables.train}
-    if column not in known:
-        raise ConfigError(f'score.weight = "{column}" is no column of the training rows{did_you_mean(column, [str(k) for k in known])}')
-    return tables.truth.assign(**{WEIGHT: weights(known[column], "the training rows").to_numpy()})  # in the order of train, as truth is
-
-
-def _announce(work: Work, scheme: str, split: list[Fold]) -> None:
+def _announce(work: Work, split: list[Fold]) -> None:
     config, tables, task = work.competition.config, work.tables, work.task
     classes = task.state().get("classes")
     what = f" ({len(classes)} {'labels' if config.output['task'] == 'multilabel' else 'classes'})" if classes else ""
     if config.output["task"] == "binary" and classes[1] not in ("1", "True"):
         what = f" (2 classes, probability of {classes[1]!r})"
-    work.result(f"data    {len(tables.train)} train rows, {len(tables.test)} test rows, target {shorten(task.targets, 3)}{what}")
+    found = "" if tables.gallery is None else f", {len(tables.gallery)} in the gallery"
+    work.result(f"data    {len(tables.train)} train rows, {len(tables.test)} test rows{found}, target {shorten(task.targets, 3)}{what}")
     for note in tables.notes:
         work.progress(f"note    {note}")
-    for warning in folds.describe(work.rows, split):
+    for warning in folds.describe(work.rows, split, work.competition.folds()[0]):
         work.progress(f"warning {warning}")
-    repeats = len({f.repeat for f in split})
-    work.result(f"folds   {len(split) // repeats}, {scheme}" + (f", {repeats} repeats: {len(split)} models" if repeats > 1 else ""))
+    if split:
+        repeats = len({f.repeat for f in split})
+        scheme = work.competition.folds()[0]
+        work.result(f"folds   {len(split) // repeats}, {scheme}" + (f", {repeats} repeats: {len(split)} models" if repeats > 1 else ""))
+    else:
+        work.result("folds   none: there are no labels")
     if config.score["prior"]:
         balance = config.score["prior"] if isinstance(config.score["prior"], str) else "as given"
         work.result(f"prior   {balance}: rows are weighted as the classes of the test rows are known to be")
@@ -250,16 +291,16 @@ def _announce(work: Work, scheme: str, split: list[Fold]) -> None:
 # --- one fold --------------------------------------------------------------------------------------------------------------------
 
 
-def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) -> tuple[Predictions, Predictions | None]:
-    """The fold's predictions for its validated rows and, if wanted, for the test rows; read back if an earlier process finished it."""
+def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) -> Predictions:
+    """The fold's predictions for its validated rows; if wanted, what its model makes of the test rows is written. Read back if an earlier process finished it."""
     folder = work.run.folder / f"fold-{k}"
     if not (folder / "fold.json").is_file():
         began = time.monotonic()
         encoders, model, found = _fitted(work, fold.train, folder, f"fold {k}")
-        valid = _predicted(work, encoders, model, work.tables.train.iloc[fold.valid])
+        valid = _validated(work, encoders, model, fold, folder)
         valid.write(folder / "oof.parquet")
         if test:
-            _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
+            _test(work, encoders, model, folder)
         own = truth.iloc[fold.valid].reset_index(drop=True)
         try:
             score = work.metric.score(work.task, own, valid, {})  # before post-processing: fitted on these rows it would flatter
@@ -271,17 +312,49 @@ def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) ->
     info = files.read_json(folder / "fold.json")
     shown = "not defined" if info["score"] is None else f"{info['score']:.6g}"
     work.result(f"fold {k:<3}{work.metric.name} {shown}  {info['seconds']:.1f} s")
-    return Predictions.read(folder / "oof.parquet"), Predictions.read(folder / "test.parquet") if test else None
+    return Predictions.read(folder / "oof.parquet")
 
 
-def _refit(work: Work) -> Predictions:
+def _refit(work: Work) -> Path:
+    """The folder of one model fitted on all rows, with what it makes of the test rows."""
     folder = work.run.folder / "refit"
     if not (folder / "fold.json").is_file():
-        encoders, model, found = _fitted(work, np.arange(len(work.rows.ids)), folder, "refit")
-        _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
+        known = np.arange(len(work.rows.ids)) if work.target is None or work.target.ndim > 1 or not _open(work.task) else np.flatnonzero(work.target >= 0)
+        encoders, model, found = _fitted(work, known, folder, "refit")
+        _test(work, encoders, model, folder)
         files.write_json(folder / "fold.json", {"found": found})
     _forget_checkpoints(folder)
-    return Predictions.read(folder / "test.parquet")
+    return folder
+
+
+def _open(task: Any) -> bool:
+    """Whether a row may be of no class."""
+    return getattr(task, "open_set", False)
+
+
+def _validated(work: Work, encoders: Encoders, model: Any, fold: Fold, folder: Path) -> Predictions:
+    if not work.searches:
+        return _predicted(work, encoders, model, work.tables.train.iloc[fold.valid])
+    retrieving = needed("kit.retrieving", _WANTS_SEARCH)
+    seed = work.competition.config.train["seed"]
+    retrieving.write_valid(folder, work.tables.train, fold, _codes(work), len(work.tables.gallery), seed, embedding(encoders, model))
+    return retrieving.Validated.open(folder, _codes(work)).predictions(search_of(work.competition), work.task)
+
+
+def _test(work: Work, encoders: Encoders, model: Any, folder: Path) -> None:
+    """Writes what the model makes of the test rows: vectors where they are searched with, else predictions."""
+    if work.searches:
+        write_vectors(folder, work.tables.test, work.tables.gallery, encoders, model)
+        return
+    if hasattr(model, "remember"):  # the validated rows are done: from now on they may vote, too
+        known = np.flatnonzero(work.target >= 0)
+        model.remember(_examples(work, known, encoders.transform(work.tables.train.iloc[known])))
+        model.save_gallery(folder)
+    _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
+
+
+def embedding(encoders: Encoders, model: Any) -> Callable[[pd.DataFrame], np.ndarray]:
+    return lambda rows: model.embed(Examples(rows.index.to_numpy(dtype=object), encoders.transform(rows)))
 
 
 def _forget_checkpoints(folder: Path) -> None:
@@ -313,11 +386,11 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[En
     return encoders, model, found
 
 
-def model_of(competition: Competition, task, progress: Callable[[str], None], checkpoints: Path | None = None) -> Any:
+def model_of(competition: Competition, task: Any, progress: Callable[[str], None], checkpoints: Path | None = None) -> Any:
     config = competition.config
     loss, loss_options = part(config.train["loss"])
     setup = Setup(
-        task=config.output["task"],
+        task=getattr(task, "learns_as", config.output["task"]),
         outputs=task.outputs,
         loss=loss,
         loss_options=loss_options,
@@ -327,11 +400,18 @@ def model_of(competition: Competition, task, progress: Callable[[str], None], ch
         checkpoints=checkpoints,
         augment=config.augment,
     )
-    kind, model, options = competition.model()
+    kind, part_, options = competition.model()
     if kind == "estimators":
-        return model(setup, **options)
-    loop = {k: v for k, v in config.train.items() if k not in ("final", "loss", "seed", "threads", "fold")}
-    return find("estimators", "neural")(setup, model, options, **loop)
+        model = part_(setup, **options)
+    else:
+        loop = {k: v for k, v in config.train.items() if k not in ("final", "loss", "seed", "threads", "fold")}
+        model = find("estimators", "neural")(setup, part_, options, **loop)
+    embeds = getattr(model, "embeds", False)
+    if searches(task) and not embeds:
+        raise ConfigError(f'output.task = "{config.output["task"]}" searches among embeddings, and model "{config.model["name"]}" makes none\nname one that does: model.name=embedder, or knn')
+    if _open(task) and embeds:
+        return needed("kit.voting", _WANTS_SEARCH).Voting(model, search_of(competition), config.train["threads"])
+    return model
 
 
 def _encoders(work: Work) -> Encoders:
@@ -340,8 +420,10 @@ def _encoders(work: Work) -> Encoders:
 
 
 def _encoded(work: Work, encoders: Encoders, train: np.ndarray) -> Examples:
+    if work.target is None:
+        return _examples(work, train, encoders.fit_transform(work.tables.train.iloc[train], np.empty((len(train), 0))))
     target = work.target[train]
-    if work.competition.config.output["task"] == "multiclass":
+    if getattr(work.task, "learns_as", work.competition.config.output["task"]) == "multiclass":
         many = work.task.outputs > MOST_CLASSES
         goal = np.empty((len(train), 0)) if many else np.eye(work.task.outputs)[target]
     else:
@@ -353,7 +435,8 @@ def _encoded(work: Work, encoders: Encoders, train: np.ndarray) -> Examples:
 
 def _examples(work: Work, positions: np.ndarray, features: Features) -> Examples:
     weight = None if work.weight is None else work.weight[positions]
-    return Examples(work.rows.ids[positions], features, work.target[positions], weight)
+    target = None if work.target is None else work.target[positions]
+    return Examples(work.rows.ids[positions], features, target, weight)
 
 
 def _predicted(work: Work, encoders: Encoders, model: Any, rows: pd.DataFrame) -> Predictions:
@@ -406,97 +489,5 @@ def write_submission(adapter: Tabular, task, metric: Metric, tested: Predictions
     submission.write(frame, path)
 
 
-# --- after training --------------------------------------------------------------------------------------------------------------
-
-
 def _as_json(schema: dict[str, Column]) -> dict[str, list[str]]:
     return {name: [column.kind, column.date_format] for name, column in schema.items()}
-
-
-def competition_of(run: Run) -> Competition:
-    """The competition that a run belongs to, with the run's own config."""
-    beside = run.folder.resolve().parent.parent
-    known = (beside, Path(run.info.get("folder", beside)))
-    folder = next((f for f in known if (f / "config.toml").is_file()), None) or locate(run.info["competition"])
-    config, data = read(run.folder / "config.toml"), read(folder / "config.toml").input.get("data")
-    if "blended" in run.info:  # no model of its own: the simplest stands in its place
-        config = replace(config, model={"name": "constant"}, train={})
-    return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
-
-
-def predict(run: Run, data: Path, says: Says) -> Path:
-    """The run's models on new test files, into RUN/predict-<fingerprint of the files>/. Gives the submission's path.
-
-    A blend predicts with the runs that it is made of.
-    """
-    if run.info.get("state") != "finished":
-        raise RunError(f"{run.folder} is not finished\ngive its training command again: it goes on where it stopped")
-    adapter, metric, tested, models = _tested(run, data, says)
-    name = files.fingerprint(adapter.test_files())
-    folder = run.folder / f"predict-{name}"
-    tested.write(folder / "test.parquet")
-    write_submission(adapter, adapter.task, metric, tested, run.info["post"], folder / "submission.csv")
-    says.result(f"data    {len(tested.ids)} test rows")
-    says.result(f"model   {models} of {run.name}")
-    return folder / "submission.csv"
-
-
-def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predictions, int]:
-    """(adapter, metric, predictions for the new rows, models that made them)."""
-    competition = competition_of(run)
-    adapter, metric, task = competition.open_adapter(data), competition.metric(), competition.task()
-    task.restore(run.info["task"])
-    adapter.task = task
-    if adapter.sample_file and not _is_there(data / adapter.sample_file):
-        says.progress(f"note    no {adapter.sample_file} in {data}: rows in the order of {adapter.test_file}")
-        adapter.follow(*run.info["layout"])
-    if blended := run.info.get("blended"):
-        members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
-        return adapter, metric, task.average([m[2] for m in members], blended["weights"]), sum(m[3] for m in members)
-    schema = {name: Column(*c) for name, c in run.info["schema"].items()}
-    takes = _takes(model_of(competition, task, says.progress))
-    how = Gathering(competition.home / "cache", takes, competition.config.train["threads"], says.progress)
-    _, rows, stores = gathered(None, adapter.new_rows(schema), schema, competition.config.encoders, how)
-    if (run.folder / _UNLABELLED).is_dir():
-        rows = Learned.open(run.folder / _UNLABELLED / WEIGHTS).beside(rows, competition.config.train["threads"])
-    ids = rows.index.to_numpy(dtype=object)
-    parts = []
-    folders = [run.folder / "refit"] if (run.folder / "refit").is_dir() else sorted(run.folder.glob("fold-*"), key=lambda p: int(p.name[5:]))
-    for folder in folders:
-        if not (folder / "test.parquet").is_file():
-            continue  # a fold whose model does not predict test rows: train.final = "last"
-        encoders = Encoders.load(folder / "encoders.json", stores)
-        model = model_of(competition, task, says.progress)
-        model.load(folder)
-        parts.append(task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))))
-    if not parts:
-        raise RunError(f"{run.folder} holds no model: was something removed from it?")
-    return adapter, metric, task.average(parts), len(parts)
-
-
-def _is_there(path: Path) -> bool:
-    """As it is, or packed as Kaggle packs it."""
-    try:
-        return packed(path).is_file()
-    except DataError:
-        return False
-
-
-def grade(competition: Competition, submitted: Path, answers: Path, data: Path | None) -> float:
-    """The submission's score by the competition's own metric and reading of blanks.
-
-    data  where the training file is, for the classes; without one they are those of the answers
-    """
-    for path in (submitted, answers):
-        if not path.is_file():
-            raise SubmissionError(f"no file {path}")
-    metric = competition.metric()
-    adapter = competition.open_adapter(data if data is not None else answers.parent)
-    needs = metric.needs(adapter.task.gives)
-    truth = adapter.answers(answers, competition.config.score.get("weight", ""))
-    adapter.task.learn(adapter.truth(adapter.read_train(), adapter.train_file) if data is not None else truth)
-    predictions = adapter.read_submission(submitted, needs)
-    lacking = sorted(set(truth["id"]) - set(predictions.ids))
-    if lacking:
-        raise SubmissionError(f"{submitted} lacks {len(lacking)} ids that {answers} has: {shorten(lacking)}")
-    return metric.score(adapter.task, truth, predictions, {})

@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Tensor]:
     tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)}
     if not tensors:
         raise ConfigError(f"{path} holds no weights: expected names and tensors")
-    for prefix in ("network.body.", "body.", "module."):
+    for prefix in ("network.trunk.body.", "network.body.", "body.", "module."):
         if any(k.startswith(prefix) for k in tensors):
             tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     return tensors

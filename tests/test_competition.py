@@ -79,7 +79,7 @@ def test_value_of_no_use_is_named(table, override, said):
 
 def test_metric_that_the_task_does_not_serve_is_named(table):
     assert complaint(table, "output.task=multiclass", "score.metric=rmse")[:2] == [
-        'score.metric = "rmse" needs value, and the task gives label, probability, ranking',
+        'score.metric = "rmse" needs value, and the task gives label, probability, ranking, confidence',
         "name another metric or task",
     ]
 
@@ -91,6 +91,24 @@ def test_unknown_preset_is_named(table):
 def test_files_are_not_read_to_find_mistakes(table):
     (table.data / "train.csv").unlink()
     assert complaint(table, "model.round=5")[0].startswith("model.round is not an option here")
+
+
+def test_a_competition_does_not_learn_from_itself(table):
+    assert complaint(table, "input.labels_from=toy")[0] == 'input.labels_from = "toy" is this competition itself: its own labels need no word'
+
+
+def test_a_lender_that_there_is_not_is_named_with_the_nearest(table):
+    assert complaint(table, "input.labels_from=titanik")[0] == 'input.labels_from: no competition "titanik" (did you mean "titanic"?)'
+
+
+def test_a_lenders_code_is_run_where_it_is_opened_and_not_where_it_is_named(table):
+    other = Path("competitions/other")
+    other.mkdir()
+    (other / "config.toml").write_text((table.folder / "config.toml").read_text())
+    (other / "adapter.py").write_text("from pathlib import Path\nfrom kit.adapters.tabular import Tabular\nPath('was run').touch()\nclass Other(Tabular): pass\n")
+    named = open_competition("toy", overrides=["input.labels_from=other"])
+    assert not Path("was run").exists()
+    assert named.open_adapter(table.data).lender.name == "other" and Path("was run").exists()
 
 
 # where it is

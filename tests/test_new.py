@@ -460,6 +460,94 @@ def test_numbered_columns_that_are_no_pixels_stay_columns():
     assert made(data)[0]["input"]["adapter"] == "tabular"
 
 
+# queries and a gallery, and rows that may be of no class
+
+
+def landmarks(**tables):
+    """index.csv, test.csv and pictures of both, as a retrieval competition hands them out."""
+    touch("files", *(f"index/i{n}.jpg" for n in range(20)), *(f"test/q{n}.jpg" for n in range(6)))
+    return write(
+        index=pd.DataFrame({"id": [f"i{n}" for n in range(20)], "url": "https://x.invalid/a.jpg"}),
+        test=pd.DataFrame({"id": [f"q{n}" for n in range(6)], "url": "https://x.invalid/b.jpg"}),
+        **({"sample_submission": pd.DataFrame({"id": [f"q{n}" for n in range(6)], "images": "i3 i7"})} | tables),
+    )
+
+
+def test_a_gallery_that_the_sample_answers_with_is_a_retrieval_without_labels():
+    config, lines = made(landmarks())
+    assert config["input"] == {
+        "adapter": "image", "data": str(Path("files").resolve()), "train": "", "test": "test.csv", "gallery": "index.csv",
+        "sample_submission": "sample_submission.csv", "drop": ["url"],
+    }  # fmt: skip
+    assert config["output"] == {"target": "images", "task": "retrieval"} and config["score"] == {"metric": "retrieval_map_at_k"}
+    assert config["model"]["name"] == config["preset"]["fast"]["model"]["name"] == "embedder"
+    assert line(lines, "gallery") == "gallery  index.csv: 20 rows; the answers of sample_submission.csv are ids of it"
+    assert "input.labels_from=COMPETITION learns from another's" in line(lines, "labels")
+    tables = read_as("files")
+    assert tables.truth is None and len(tables.gallery) == 20 and list(tables.schema) == ["image"]
+
+
+def test_labels_of_gallery_pictures_are_found_and_hold_out_whole_classes():
+    config, lines = made(landmarks(labels=pd.DataFrame({"id": [f"i{n}" for n in range(12)], "place": [f"p{n // 3}" for n in range(12)]})))
+    assert config["input"]["train"] == "labels.csv" and config["output"]["label"] == "place"
+    assert config["score"]["folds"] == {"scheme": "classes", "count": 4}
+    assert line(lines, "labels") == "labels   place of labels.csv: 4 of 3 to 3 pictures"
+    tables = read_as("files")
+    assert len(tables.train) == 12 and tables.train["image"].iloc[0].endswith("/index/i0.jpg")
+
+
+def test_folders_of_queries_and_gallery_are_found_by_their_names():
+    data = touch("files", "notes.txt", *(f"gallery/i{n}.png" for n in range(8)), *(f"queries/q{n}.png" for n in range(3)))
+    config, lines = made(data)
+    assert {k: config["input"][k] for k in ("train", "test", "gallery")} == {"train": "", "test": "queries", "gallery": "gallery"}
+    assert config["output"]["target"] == "images" and "sample_submission" not in config["input"]
+    assert line(lines, "gallery") == "gallery  gallery: 8 pictures, and it is called so"
+    assert list(read_as(data).test.index) == ["q0", "q1", "q2"]
+
+
+def test_labels_of_another_competition_leave_the_training_file_out():
+    config, _ = made(landmarks(), "input.labels_from=landmark-recognition")
+    assert "train" not in config["input"] and "drop" not in config["input"] and config["score"]["folds"] == {"scheme": "classes", "count": 5}
+    with pytest.raises(KitError, match=r'^input.labels_from: no competition "landmark-recogniton" \(did you mean "landmark-recognition"\?\)'):
+        made(landmarks(), "input.labels_from=landmark-recogniton", name="b")
+
+
+def test_a_table_called_index_beside_train_and_test_is_no_gallery():
+    test = rows(M, 1)
+    data = write(train=rows().assign(left=zero_one()), test=test, index=rows(M, 2), sample_submission=test[["id"]].assign(left=0))
+    assert made(data)[0]["output"]["task"] == "binary"
+
+
+def test_labels_with_a_confidence_are_of_an_open_set():
+    data = touch("files", *(f"train/a{n}.jpg" for n in range(20)), *(f"test/b{n}.jpg" for n in range(6)))
+    url = "https://x.invalid/some/long/path/{}"
+    write(
+        train=pd.DataFrame({"id": [f"a{n}" for n in range(20)], "url": [url.format(n) for n in range(20)], "landmark_id": [100 + n % 5 for n in range(20)]}),
+        test=pd.DataFrame({"id": [f"b{n}" for n in range(6)], "url": [url.format(n) for n in range(6)]}),
+        sample_submission=pd.DataFrame({"id": [f"b{n}" for n in range(6)], "landmarks": ["103 0.03", ""] * 3}),
+    )
+    config, lines = made(data)
+    assert config["output"] == {"target": "landmark_id", "task": "multiclass", "open_set": True, "cells": "label_confidence"}
+    assert config["score"] == {"metric": "gap", "folds": {"scheme": "open_set", "count": 5}} and config["input"]["drop"] == ["url"]
+    assert config["model"]["name"] == "embedder" and config["train"] == {"loss": "arcface"}
+    assert line(lines, "task") == "task     multiclass: sample_submission.csv holds a label and a number, which is how sure it is"
+    assert len(read_as(data).test) == 6
+
+
+@pytest.mark.parametrize(("word", "is_open"), [("new_whale", True), ("unknown", True), ("newton", False)])
+def test_a_label_that_sounds_like_none_of_the_others_is_of_an_open_set(word, is_open):
+    data = touch("files", *(f"train/w{n}.jpg" for n in range(30)), "test/t0.jpg")
+    write(
+        train=pd.DataFrame({"Image": [f"w{n}.jpg" for n in range(30)], "Id": [word, "w_b", "w_c"] * 10}),
+        sample_submission=pd.DataFrame({"Image": ["t0.jpg"], "Id": f"{word} w_b w_c"}),
+    )
+    config, lines = made(data)
+    assert config["output"].get("open_set", False) is is_open and config["output"]["top"] == 3
+    if is_open:
+        assert config["output"]["unknown"] == word and config["score"]["folds"] == {"scheme": "open_set", "count": 5}
+        assert f'"{word}" sounds like none of the others; output.open_set=false if not' in line(lines, "open")
+
+
 # time
 
 

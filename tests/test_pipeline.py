@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kit import pipeline, runs
+from kit import predict as predicting
 from kit.competition import open_competition
 from kit.config import Config, read
 from kit.errors import KitError
@@ -205,7 +206,7 @@ def test_test_rows_get_the_answer_of_one_model_of_all_rows_and_after_forward_fol
 @pytest.mark.parametrize("final", ["folds", "last", "refit"])
 def test_predict_answers_as_the_run_did(table, final):
     run = runs.open_run(table.trained(f"train.final={final}"))
-    assert pipeline.predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
+    assert predicting.predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
 
 
 # the run folder
@@ -272,30 +273,30 @@ def new_files(table, rows) -> str:
 def test_fewer_new_rows_in_another_order_get_the_answers_they_had(table):
     run = runs.open_run(table.trained())
     rows = random.Random(0).sample(table.test[1:], 7)
-    found = submitted(pipeline.predict(run, new_files(table, rows), Says()))
+    found = submitted(predicting.predict(run, new_files(table, rows), Says()))
     assert found.index.tolist() == [row[0] for row in rows]  # the order of the file
     assert found.tolist() == submitted(run.folder / "submission.csv")[found.index].tolist()
 
 
 def test_one_new_row_gets_its_answer(table):
     run = runs.open_run(table.trained())
-    found = submitted(pipeline.predict(run, new_files(table, table.test[3:4]), Says()))
+    found = submitted(predicting.predict(run, new_files(table, table.test[3:4]), Says()))
     assert found.tolist() == [submitted(run.folder / "submission.csv")[table.test[3][0]]]
 
 
 def test_more_new_rows_with_unseen_categories_and_blanks_are_predicted(table):
     run = runs.open_run(table.trained())
     rows = [[f"n{n}", "", "purple", ""] for n in range(100)]
-    assert len(submitted(pipeline.predict(run, new_files(table, rows), Says()))) == 100
+    assert len(submitted(predicting.predict(run, new_files(table, rows), Says()))) == 100
 
 
 def test_each_set_of_new_files_has_a_folder_of_its_own(table):
     run = runs.open_run(table.trained())
-    one = pipeline.predict(run, new_files(table, table.test[1:3]), Says())
+    one = predicting.predict(run, new_files(table, table.test[1:3]), Says())
     (table.folder / "later").rename(table.folder / "earlier")
     for row in table.test[1:]:
         row[1] = "0.5"
-    other = pipeline.predict(run, new_files(table, table.test[1:3]), Says())
+    other = predicting.predict(run, new_files(table, table.test[1:3]), Says())
     assert one.parent != other.parent and one.parent.parent == other.parent.parent == run.folder
     assert one.is_file()
 
@@ -307,7 +308,7 @@ def test_packed_new_files_are_told_apart_too(table):
         folder = new_files(table, table.test[1:count])
         pd.read_csv(folder / "test.csv", dtype=str).to_csv(folder / "test.csv.gz", index=False)
         (folder / "test.csv").unlink()
-        folders.append(pipeline.predict(run, folder, Says()).parent)
+        folders.append(predicting.predict(run, folder, Says()).parent)
         shutil.rmtree(folder)
     assert folders[0] != folders[1]
 
@@ -317,13 +318,13 @@ def test_packed_sample_gives_the_order_of_new_rows(table):
     folder = new_files(table, table.test[1:4])
     ids = [row[0] for row in table.test[3:0:-1]]
     pd.DataFrame({"id": ids, "sold": 0}).to_csv(folder / "sample_submission.csv.gz", index=False)
-    assert submitted(pipeline.predict(run, folder, Says())).index.tolist() == ids
+    assert submitted(predicting.predict(run, folder, Says())).index.tolist() == ids
 
 
 def test_new_file_without_a_column_is_named(table):
     run = runs.open_run(table.trained())
     table.test = [row[:2] + row[3:] for row in table.test]
-    assert "colour" in complaint(pipeline.predict, run, new_files(table, table.test[1:]), Says())
+    assert "colour" in complaint(predicting.predict, run, new_files(table, table.test[1:]), Says())
 
 
 def test_new_rows_for_a_run_of_a_competition_opened_by_its_path_are_predicted(table):
@@ -331,20 +332,20 @@ def test_new_rows_for_a_run_of_a_competition_opened_by_its_path_are_predicted(ta
     competition = open_competition("other/place/mine")
     run = pipeline.train(competition, competition.folder / "data", Says())
     assert str(run.folder) == "competitions/mine/runs/1-lightgbm"
-    assert pipeline.predict(runs.open_run(run.folder), competition.folder / "data", Says()).is_file()
+    assert predicting.predict(runs.open_run(run.folder), competition.folder / "data", Says()).is_file()
 
 
 def test_predict_reads_the_folder_that_the_config_names(table):
     table.data.rename("files")
     table.config((table.folder / "config.toml").read_text().replace("[input]", '[input]\ndata = "files"'))
     run = runs.open_run(table.trained())
-    assert pipeline.competition_of(run).data(None, False) == Path("files")
+    assert predicting.competition_of(run).data(None, False) == Path("files")
 
 
 def test_unfinished_run_predicts_nothing(table):
     run = runs.open_run(table.trained())
     run.save(state="interrupted")
-    assert complaint(pipeline.predict, run, table.data, Says()).startswith("competitions/toy/runs/1-lightgbm is not finished\n")
+    assert complaint(predicting.predict, run, table.data, Says()).startswith("competitions/toy/runs/1-lightgbm is not finished\n")
 
 
 # weights
@@ -466,7 +467,7 @@ def graded(table, submission, truth, *overrides, data=True):
         (table.folder / name).write_text(text)
     competition = open_competition("toy", overrides=list(overrides))
     folder = competition.data(None, False) if data else None
-    return pipeline.grade(competition, table.folder / "submission.csv", table.folder / "answers.csv", folder)
+    return predicting.grade(competition, table.folder / "submission.csv", table.folder / "answers.csv", folder)
 
 
 LABELS = ("score.metric=accuracy",)
@@ -512,7 +513,7 @@ def test_blank_cell_of_labels_means_no_label(table):
 
 def test_a_file_that_is_not_there_is_named(table):
     competition = open_competition("toy")
-    assert complaint(pipeline.grade, competition, table.folder / "none.csv", table.folder / "none.csv", None) == (
+    assert complaint(predicting.grade, competition, table.folder / "none.csv", table.folder / "none.csv", None) == (
         "no file competitions/toy/none.csv"
     )
 
@@ -523,7 +524,7 @@ def test_answers_with_weights_are_graded_by_them(table, data):
     (table.folder / "submission.csv").write_text("id,sold\na,1\nb,1\n")
     competition = open_competition("toy", overrides=[*LABELS, "score.weight=size"])
     folder = table.data if data else None
-    assert pipeline.grade(competition, table.folder / "submission.csv", table.folder / "answers.csv", folder) == 3 / 4
+    assert predicting.grade(competition, table.folder / "submission.csv", table.folder / "answers.csv", folder) == 3 / 4
 
 
 def test_answers_without_the_weights_that_the_score_needs_are_named(table):

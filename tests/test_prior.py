@@ -6,7 +6,7 @@ import pytest
 
 from kit.errors import ConfigError
 from kit.folds import Fold
-from kit.pipeline import expected
+from kit.divided import expected
 from kit.predictions import Predictions
 from kit.scoring import Metric
 from kit.tables import WEIGHT

@@ -26,6 +26,10 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
+def is_table(name: str) -> bool:
+    return bool({".csv", ".tsv", ".parquet"} & {s.lower() for s in PurePosixPath(name).suffixes})
+
+
 def stem(name: str) -> str:
     """Without the ending, where it is that of a picture."""
     return name[: name.rfind(".")] if is_picture(name) else name

@@ -7,21 +7,45 @@ from PIL import Image
 
 SHAPES = ("circle", "cross", "square", "triangle")
 COLOURS = {"red": (205, 60, 55), "green": (60, 160, 75), "blue": (60, 90, 200), "yellow": (225, 190, 50)}
+THINGS = 48  # that draw_thing can tell apart
 
 
 def draw(random: np.random.Generator, shape: str, colour: str, *, side: int = 40, size: float | None = None) -> np.ndarray:
     """(side, side, 3) uint8; size is the shape's, 0.5..1 of what the picture has room for."""
     reach = (random.uniform(0.6, 1.0) if size is None else size) * 0.42
+    u, v, ground = _scene(random, side)
+    return _noisy(random, _painted(random, ground, u, v, shape, colour, reach))
+
+
+def draw_thing(random: np.random.Generator, thing: int, *, side: int = 40) -> np.ndarray:
+    """(side, side, 3) uint8: one of THINGS things, each a shape in a colour with a smaller one of another colour on it."""
+    outer, first, second = thing % 4, thing // 4 % 4, thing // 16 % 3
+    reach = random.uniform(0.8, 1.0) * 0.42
+    u, v, values = _scene(random, side)
+    colours = list(COLOURS)
+    values = _painted(random, values, u, v, SHAPES[outer], colours[first], reach)
+    inner = SHAPES[(outer + 1 + second) % 4]
+    return _noisy(random, _painted(random, values, u, v, inner, colours[(first + 1 + second) % 4], reach / 2.2))
+
+
+def _scene(random: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(u, v, ground): the axes of what is drawn, turned and moved, in shares of the side, and (side, side, 3) what lies beneath it."""
     turn = random.uniform(-0.4, 0.4)  # radians
     centre = 0.5 + random.uniform(-0.06, 0.06, 2)
     y, x = (np.mgrid[0:side, 0:side] + 0.5) / side - centre[:, None, None]
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    return u, v, random.uniform(120, 235) + 25 * (x * random.normal() + y * random.normal())[..., None] + random.normal(0, 8, 3)
+
+
+def _painted(random: np.random.Generator, values: np.ndarray, u: np.ndarray, v: np.ndarray, shape: str, colour: str, reach: float) -> np.ndarray:
+    """reach  half the shape's width, in shares of the side"""
     edge = _outline(shape, u / reach, v / reach)  # below 1 inside
-    cover = np.clip((1 - edge) * reach * side + 0.5, 0, 1)[..., None]
-    ground = random.uniform(120, 235) + 25 * (x * random.normal() + y * random.normal())[..., None] + random.normal(0, 8, 3)
-    paint = np.array(COLOURS[colour]) + random.normal(0, 18, 3)
-    values = ground * (1 - cover) + paint * cover + random.normal(0, 9, (side, side, 3))
-    return np.clip(values, 0, 255).astype(np.uint8)
+    cover = np.clip((1 - edge) * reach * len(values) + 0.5, 0, 1)[..., None]
+    return values * (1 - cover) + (np.array(COLOURS[colour]) + random.normal(0, 18, 3)) * cover
+
+
+def _noisy(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    return np.clip(values + random.normal(0, 9, values.shape), 0, 255).astype(np.uint8)
 
 
 def _outline(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:

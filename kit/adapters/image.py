@@ -1,7 +1,8 @@
 """Folders of pictures: the labels are in a table, or they are the names of the folders that the training pictures lie in.
 
 In a table's cells a picture has one label or several. The test rows are those of the sample submission, else the pictures of the test
-folder: a picture that is named and is not there is a row all the same.
+folder: a picture that is named and is not there is a row all the same. For retrieval, test pictures are queries and a further folder is the
+gallery; labels, if there are any, may be of its pictures.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kit.adapters import _sample
-from kit.adapters._places import Folder, described, is_picture, last, stem
-from kit.adapters.tabular import Tabular
+from kit.adapters import _sample, _sample_things
+from kit.adapters._places import Folder, described, is_picture, is_table, last, stem
+from kit.adapters.tabular import Tabular, findable
 from kit.errors import DataError, bullets, shorten
 from kit.files import write_text
 from kit.tables import in_id_order
@@ -21,6 +22,8 @@ from kit.tables import in_id_order
 
 class Image(Tabular):
     ids_restart = True
+    sample_answer = ""  # what the one answer column of a drawn sample submission is called, where that isn't the target's name
+    sample_loses = False  # whether some of a sample's pictures are missing or broken off
 
     def __init__(
         self,
@@ -38,33 +41,40 @@ class Image(Tabular):
         drop: list[str] = [],
         separator: str = "",
         encoding: str = "",
+        gallery: str = "",
+        labels_from: str = "",
+        labels_data: str = "",
     ):
         """
-        train         a folder that holds a folder a class, train/<class>/<file>; or a table of ids and labels, such as train.csv
+        train         a folder that holds a folder a class, train/<class>/<file>; or a table of ids and labels, such as train.csv; "" where a retrieval has no
+                      labels
         test          the folder of the test pictures; or a table, where they have more than an id
         valid         the host's own validation pictures, in the form of train, for the fold scheme "given"
         id            the column of ids: names of files, with or without their endings
-        pictures      where the picture of an id lies; part is "train", "validation" or what test says
+        pictures      where the picture of an id lies; part is "train", "validation", or what test and gallery say, of a table its name without
+                      ending; training pictures without a folder of their own are the gallery's
         class_folder  which of several folders, one in another, are the class; "" stops where there are several
-        columns, drop, separator, encoding  of tables, as in the adapter tabular
+        gallery       for retrieval: the folder of the pictures that queries look for; or a table of them
+        columns, drop, separator, encoding, labels_from, labels_data  as in the adapter tabular
         """
         super().__init__(
             data, task, train=train, test=test, sample_submission=sample_submission, valid=valid, id=id,
             pictures=pictures, columns=columns, drop=drop, separator=separator, encoding=encoding,
+            gallery=gallery, labels_from=labels_from, labels_data=labels_data,
         )  # fmt: skip
         self.class_folder = class_folder
 
     def _tables(self, *names: str) -> list[Path]:
-        return super()._tables(*filter(_is_table, names))
+        return super()._tables(*filter(is_table, names))
 
     def _part(self, part: str) -> str:
-        name = {"train": self.train_file, "validation": self.valid_file, "test": self.test_file}[part]
-        return part if not name or _is_table(name) else name
+        own = {"train": self.train_file, "validation": self.valid_file, "test": self.test_file, "gallery": self.gallery_file}[part]
+        return own if own and not is_table(own) else super()._part(part)
 
     # --- rows --------------------------------------------------------------------------------------------------------------------
 
     def _read_rows(self, name: str, part: str) -> pd.DataFrame:
-        return super()._read_rows(name, part) if _is_table(name) else self._labelled_by_folder(name)
+        return super()._read_rows(name, part) if is_table(name) else self._labelled_by_folder(name)
 
     def _labelled_by_folder(self, name: str) -> pd.DataFrame:
         """The pictures of a folder that holds a folder a class. Raises DataError with all that is wrong in it."""
@@ -91,7 +101,7 @@ class Image(Tabular):
         return {"first": folders[0], "last": folders[-1]}.get(self.class_folder, "/".join(folders))
 
     def read_test(self, text: Sequence[str] = ()) -> pd.DataFrame:
-        if _is_table(self.test_file):
+        if is_table(self.test_file):
             return super().read_test(text)
         sample = self.sample()
         ids = self._ids_in_file_order() if sample is None else sample.index
@@ -103,24 +113,38 @@ class Image(Tabular):
                 self.notes.append(f"{len(extra)} pictures in {folder.top} are of no row of {self.sample_file}: {shorten(sorted(extra), 3)}")
         return rows
 
+    def read_gallery(self, text: Sequence[str] = ()) -> pd.DataFrame:
+        if is_table(self.gallery_file):
+            return super().read_gallery(text)
+        told = "the gallery's", "name a table of them (input.gallery)", "there is nothing to find"
+        rows = pd.DataFrame(index=self._ids_of_folder(self._part("gallery"), *told).sort_values())
+        return self._with_pictures(findable(rows, self.gallery_file), "gallery")
+
     def _ids_in_file_order(self) -> pd.Index:
-        if _is_table(self.test_file):
+        if is_table(self.test_file):
             return super()._ids_in_file_order()
-        part = self._part("test")
+        how = "name the sample submission (input.sample_submission) or a table of them (input.test)"
+        return self._ids_of_folder(self._part("test"), "test rows", how, "and no sample submission is named: there is nothing to predict")
+
+    def _ids_of_folder(self, part: str, what: str, how: str, lack: str) -> pd.Index:
+        """Its pictures' own names, in no order that counts."""
         if not self.places.names_ids(part):
-            raise DataError(
-                f'input.pictures = "{self.places.pattern}" does not tell which pictures are test rows\n'
-                "name the sample submission (input.sample_submission) or a table of them (input.test), or put {part} into the pattern"
-            )
+            raise DataError(f'input.pictures = "{self.places.pattern}" does not tell which pictures are {what}\n{how}, or put {{part}} into the pattern')
         folder = self.places.folder(part)
         if not folder.pictures:
-            raise DataError(f"no picture in {folder.top}, and no sample submission is named: there is nothing to predict\n{described(self.data)}")
+            raise DataError(f"no picture in {folder.top}, {lack}\n{described(self.data)}")
         return pd.Index(_ids(folder.pictures), dtype="str", name="id")
 
     # --- a sample of data --------------------------------------------------------------------------------------------------------
 
     def write_sample(self, folder: Path, rows: int = 240) -> None:
-        """Drawn shapes in this competition's layout: 40 x 40 PNG, or what the pattern's ending says."""
+        """Drawn shapes, or things, in this competition's layout: 40 x 40 PNG, or what the pattern's ending says.
+
+        rows  pictures of shapes; things of an open set, and those that queries look for, are as many as they need to be
+        """
+        if getattr(self.task, "searches", False) or getattr(self.task, "open_set", False):
+            _sample_things.write(self, folder)
+            return
         random, folder, task = np.random.default_rng(0), Path(folder), type(self.task).__name__
         shapes = random.choice(_sample.SHAPES[: 2 if task == "Binary" else 4], rows)
         colours = [_sample.colour_of(random, shape) for shape in shapes]
@@ -131,23 +155,37 @@ class Image(Tabular):
         if self.valid_file:
             parts[(parts == "train") & (random.random(rows) < 0.25)] = "validation"
         for n, id in enumerate(ids):
-            _sample.save(folder / self._sample_place(parts[n], id, str(answers.iloc[n, 0])), _sample.draw(random, shapes[n], colours[n], size=sizes[n]))
+            _sample.save(folder / self.sample_place(parts[n], id, str(answers.iloc[n, 0])), _sample.draw(random, shapes[n], colours[n], size=sizes[n]))
         columns = {word: word for word in self.places.words if word != "id"}
         tables = {self.train_file: answers[parts == "train"].assign(**columns), self.valid_file: answers[parts == "validation"].assign(**columns)}
         tables[self.test_file] = answers.loc[parts == "test", []].assign(**columns)
         tables[self.sample_file] = answers[parts == "test"].assign(**answers.iloc[0])
         for name, table in tables.items():
-            if _is_table(name):
+            if is_table(name):
                 write_text(folder / name, table.rename_axis(self.id[0]).sort_index().to_csv(lineterminator="\n"))
 
-    def _sample_place(self, part: str, id: str, label: str) -> str:
+    def sample_id(self, word: int) -> str:
+        """What a picture of a sample is called.
+
+        word  below 2**62, drawn anew for each
+        """
+        return f"{word % 10**8:08d}"
+
+    def sample_label(self, thing: int) -> str:
+        """What the thing is called that is the thing-th, from 0."""
+        return f"thing-{thing:02d}"
+
+    def sample_columns(self, part: str, id: str, there: bool) -> dict[str, str]:
+        """What a table says of a picture besides its id and its label.
+
+        there  whether the picture is
+        """
+        return {word: word for word in self.places.words if word != "id"}
+
+    def sample_place(self, part: str, id: str, label: str) -> str:
         name = {"train": self.train_file, "validation": self.valid_file}.get(part, "")
-        place = self.places.name(self._part(part), {"id": id}) if not name or _is_table(name) else f"{name}/{label}/{id}"
+        place = self.places.name(self._part(part), {"id": id}) if not name or is_table(name) else f"{name}/{label}/{id}"
         return place if is_picture(place) else f"{place}.png"
-
-
-def _is_table(name: str) -> bool:
-    return bool({".csv", ".tsv", ".parquet"} & {s.lower() for s in Path(name).suffixes})
 
 
 def _ids(pictures: list[str]) -> list[str]:

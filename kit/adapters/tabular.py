@@ -1,22 +1,23 @@
 """Tables in CSV or parquet files: a row an example, its answer in one column or several.
 
+For retrieval a further table is the gallery, in which the test rows are queries; the training rows may be those of another competition.
+
 A competition's adapter.py subclasses Tabular; what it usually overrides is `features`, ten lines of it, and `sample`.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from kit.adapters import _places
-from kit.errors import DataError, bullets, did_you_mean, shorten
-from kit.files import write_text
-from kit.predictions import Predictions
+from kit.adapters import _places, _sample_table
+from kit.adapters._lender import Lender, lent, one_class_a_row
+from kit.adapters._submissions import Submissions
+from kit.errors import ConfigError, DataError, bullets, did_you_mean, shorten
 from kit.reading import locate, read
 from kit.registry import names
-from kit.scoring import WEIGHT
 from kit.tables import (
     FEATURE_KINDS,
     JOINT,
@@ -26,14 +27,13 @@ from kit.tables import (
     Tables,
     holds_arrays,
     infer_kind,
-    show_id,
     typed,
     weights,
     with_ids,
 )
 
 
-class Tabular:
+class Tabular(Submissions):
     exceptions: list[str] = []  # what `features` takes from test rows too, in words: it is recorded in every run
     ids_restart = False  # whether validation rows may have ids of training rows: theirs then begin with "validation/"
 
@@ -53,9 +53,13 @@ class Tabular:
         drop: list[str] = [],
         separator: str = "",
         encoding: str = "",
+        gallery: str = "",
+        labels_from: str = "",
+        labels_data: str = "",
     ):
         """
         data               the folder of the files
+        train              the training rows; "" where a retrieval has no labels: the gallery's rows then stand in their place
         sample_submission  whose rows and columns a submission must have; "" is id and target
         valid              the host's own validation rows, for the fold scheme "given"
         id                 the column, or columns, that name a row; "" if there is none
@@ -68,6 +72,12 @@ class Tabular:
         drop               columns left out
         separator          of the CSV files; "" is found out
         encoding           of the CSV files; "" is UTF-8, or UTF-16 with its mark
+        gallery            for retrieval: the rows that queries look for, as a table in the form of test; may be train itself
+        labels_from        another competition, by name or folder, whose training rows and labels are learned from; train is not read then
+        labels_data        the folder of its files; "" is one in the data folder or beside it that is called as the other competition is on
+                           Kaggle or here, else where the other keeps its own
+
+        Raises ConfigError for options that do not go with one another or with the task, all at once.
         """
         self.data, self.task = Path(data), task
         self.train_file, self.test_file, self.sample_file, self.valid_file = train, test, sample_submission, valid
@@ -77,17 +87,66 @@ class Tabular:
         self.notes: list[str] = []  # on what was read
         self.form = {"separator": separator, "encoding": encoding}
         self.known_layout: tuple[list[str], list[str]] | None = None
+        self.gallery_file, self.labels_from, self.labels_data = gallery, labels_from, labels_data
+        self.lender: Lender | None = None  # given by whoever opens the competition, where labels_from names one
+        if problems := self._option_problems():
+            raise ConfigError(bullets(problems))
+
+    def _option_problems(self) -> list[str]:
+        kind, searches = type(self.task).__name__.lower(), getattr(self.task, "searches", False)
+        wrong = {
+            f'input.gallery is for task "retrieval", and the task is "{kind}"': self.gallery_file and not searches,
+            f'input.gallery is missing: task "{kind}" ranks its rows for each row of {self.test_file}': searches and not self.gallery_file,
+            "input.gallery: what is found is named by its id: give the one column of ids, input.id": searches and (len(self.id) != 1 or self.id_by_position),
+            'input.train is missing: only retrieval, and a competition with labels_from, do without one': not (self.train_file or self.labels_from or searches),
+            "input.valid: no host validates rows that input.labels_from names: leave one of them out": self.valid_file and self.labels_from,
+            f'input.labels_from: its labels are classes, and the task is "{kind}"': self.labels_from and not one_class_a_row(self.task),
+            "input.labels_data says where the files of input.labels_from are, which is not given": self.labels_data and not self.labels_from,
+        }
+        return [problem for problem, is_so in wrong.items() if is_so]
+
+    # --- whose rows are learned from ---------------------------------------------------------------------------------------------
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the training rows have labels."""
+        return bool(self.train_file or self.labels_from)
+
+    @property
+    def answered(self) -> list[str]:
+        """The columns of the training file that hold the answers."""
+        return [self.task.label] if getattr(self.task, "label", "") else self.task.targets
+
+    @cached_property
+    def _owner(self) -> "Tabular":
+        """The adapter whose folder the training rows and their pictures lie in."""
+        assert self.lender is not None or not self.labels_from, "Competition.open_adapter gives the lender"
+        return self.lender.open(None) if self.lender is not None else self
+
+    @property
+    def _source(self) -> str:
+        """The training rows' file, for messages."""
+        if self.lender is not None:
+            return f"{self.lender.name}'s {self._owner.train_file}"
+        return self.train_file or self.gallery_file
 
     # --- raw files ---------------------------------------------------------------------------------------------------------------
 
     def files(self) -> list[Path]:
         """What makes the data's fingerprint: tables by their bytes, folders of pictures by the names and sizes in them."""
-        parts = ["train", *(["validation"] if self.valid_file else [])]
-        return [*self._tables(self.train_file, self.valid_file), *self._folders(*parts), *self.test_files()]
+        return [*self.train_files(), *self.test_files()]
+
+    def train_files(self) -> list[Path]:
+        """Those of them that hold what is learned from; they may be another competition's."""
+        if self.labels_from:
+            return self._owner.train_files()
+        parts = ["train"] * bool(self.train_file) + ["validation"] * bool(self.valid_file)
+        return [*self._tables(self.train_file, self.valid_file), *self._folders(*parts)]
 
     def test_files(self) -> list[Path]:
         """Those of them that a prediction reads."""
-        return [*self._tables(self.test_file, self.sample_file), *self._folders("test")]
+        parts = ["test"] + ["gallery"] * bool(self.gallery_file)
+        return [*self._tables(self.test_file, self.sample_file, self.gallery_file), *self._folders(*parts)]
 
     def _tables(self, *names: str) -> list[Path]:
         return [locate(self.data / name) for name in names if name]
@@ -97,15 +156,31 @@ class Tabular:
         return sorted(top for top in found if top.is_dir())
 
     def _part(self, part: str) -> str:
-        """What {part} stands for in `pictures`."""
-        return part
+        """What {part} stands for in `pictures`: training rows without a folder of their own have their pictures in the gallery's."""
+        if part == "train" and self.gallery_file and not self.places.folder("train").is_there:
+            return self._part("gallery")
+        return stem_of(self.gallery_file) if part == "gallery" else part
 
     def _text_columns(self) -> list[str]:
         named = [c for kind in TEXT_KINDS for c in self.columns.get(kind, [])]
-        return [*self.id, *named, *self.places.words, *(self.task.targets if self.task.state().get("classes") is not None else [])]
+        return [*self.id, *named, *self.places.words, *(self.answered if self.task.state().get("classes") is not None else [])]
 
     def read_train(self) -> pd.DataFrame:
-        """Raw training rows, index id; with `valid` given, the host's validation rows too, told apart by column `given`."""
+        """Raw training rows, index id; with `valid` given, the host's validation rows too, told apart by column `given`.
+
+        With `labels_from` given they are the other competition's; without labels they are the gallery's.
+        """
+        if self.labels_from:
+            frame, notes = lent(self.lender.name, self._owner, self.answered[0])
+            self.notes += notes
+            if problems := self._column_problems(self._source, frame):
+                raise DataError(bullets(problems))
+            return frame
+        if not self.train_file:
+            frame = self.read_gallery()
+            if problems := self._column_problems(self._source, frame):
+                raise DataError(bullets(problems))
+            return frame
         frame = self._read_rows(self.train_file, "train")
         if self.valid_file:
             held = self._read_rows(self.valid_file, "validation")
@@ -123,17 +198,12 @@ class Tabular:
 
     def _read_rows(self, name: str, part: str) -> pd.DataFrame:
         frame = self._read(name)
-        lacking = [c for c in self.task.targets if c not in frame]
+        lacking = [c for c in self.answered if c not in frame]
         problems = [f'{name} has no target column "{c}"{did_you_mean(c, frame.columns)}' for c in lacking]
         if self.valid_file and "given" in frame:
             problems.append(f'{name} has a column "given", the word that tells rows of {self.valid_file} apart: rename it')
-        known, made = list(frame.columns), self._made()
-        problems += self.places.problems(known) if self.places.pattern else []
-        for kind, listed in self.columns.items():
-            if kind not in (*FEATURE_KINDS, *ROLE_KINDS, "given"):
-                problems.append(f'input.columns has no kind "{kind}"{did_you_mean(kind, [*FEATURE_KINDS, *ROLE_KINDS])}')
-            problems += [f'input.columns.{kind}: {name} has no column "{c}"{did_you_mean(c, known)}' for c in listed if c not in known and c not in made]
-        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known and c not in made]
+        problems += self.places.problems(frame.columns) if self.places.pattern else []
+        problems += self._column_problems(name, frame)
         found = [c for c in self.id if c in frame]
         if found and len(found) < len(self.id):
             problems.append(f"{name} has only some of the id columns: {shorten(found)} of {shorten(self.id)}")
@@ -144,6 +214,16 @@ class Tabular:
         if not len(frame):
             raise DataError(f"{name} has a header and no rows")
         return self._with_pictures(with_ids(frame, found, name), part)
+
+    def _column_problems(self, name: str, frame: pd.DataFrame) -> list[str]:
+        """What input.columns and input.drop name that is not among the training rows' columns."""
+        problems, known, made = [], list(frame.columns), self._made()
+        for kind, listed in self.columns.items():
+            if kind not in (*FEATURE_KINDS, *ROLE_KINDS, "given"):
+                problems.append(f'input.columns has no kind "{kind}"{did_you_mean(kind, [*FEATURE_KINDS, *ROLE_KINDS])}')
+            problems += [f'input.columns.{kind}: {name} has no column "{c}"{did_you_mean(c, known)}' for c in listed if c not in known and c not in made]
+        problems += [f'input.drop: {name} has no column "{c}"{did_you_mean(c, known)}' for c in self.drop if c not in known and c not in made]
+        return problems
 
     def _with_pictures(self, rows: pd.DataFrame, part: str) -> pd.DataFrame:
         return rows.assign(image=self.places.of(self._part(part), rows, self.id)) if self.places.pattern else rows
@@ -174,23 +254,18 @@ class Tabular:
         frame.index = pd.Index(ids, dtype="str", name="id")
         return self._with_pictures(frame.sort_index(), "test")
 
-    def sample(self) -> pd.DataFrame | None:
-        """The sample submission: text cells, index id in the file's order; None if the config names none."""
-        if not self.sample_file:
-            return None
-        frame = self._read_text(self.data / self.sample_file)
-        if not len(frame.columns):
-            raise DataError(f"{self.sample_file} has no column besides {shorten(frame.attrs['id'])}: expected one for the answers too")
-        return frame
+    def read_gallery(self, text: Sequence[str] = ()) -> pd.DataFrame:
+        """Raw rows of the gallery, index id, which a test row may have too.
 
-    def _read_text(self, path: Path) -> pd.DataFrame:
-        frame = read(path, text=None, **self.form)
-        columns = self.id if self.id and all(c in frame for c in self.id) else list(frame.columns[: max(len(self.id), 1)])
-        order = with_ids(frame, columns, path.name)  # sorted, and checked
-        ids = frame[columns[0]] if len(columns) == 1 else [JOINT.join(p) for p in zip(*(frame[c] for c in columns))]
-        order = order.loc[list(ids)]
-        order.attrs["id"] = columns
-        return order
+        text  columns that the training rows read as text
+        """
+        name = self.gallery_file
+        frame = self._read(name, text)
+        if not len(frame):
+            raise DataError(f"{name} has a header and no rows: there is nothing to find")
+        if self.id[0] not in frame:
+            raise DataError(f'{name} has no id column "{self.id[0]}"{did_you_mean(self.id[0], frame.columns)}: what is found is named by it')
+        return self._with_pictures(findable(with_ids(frame, self.id, name), name), "gallery")
 
     # --- tables ------------------------------------------------------------------------------------------------------------------
 
@@ -208,7 +283,7 @@ class Tabular:
     def features(self, rows: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
         """The rows with columns of the competition's own. Neither frame holds the target.
 
-        everyone  training and test rows together: for the size of a group, and nothing else
+        everyone  training, test and gallery rows together: for the size of a group, and nothing else
         """
         return rows
 
@@ -216,22 +291,33 @@ class Tabular:
         """The checked frames. Raises DataError with all that is wrong in a file."""
         self.notes = []
         raw = self.read_train()
-        truth = self.truth(raw, self.train_file)
-        self.task.learn(truth)
+        truth = None
+        if self.labelled:
+            truth = self.truth(raw, self._source)
+            self.task.learn(truth)
         roles = {kind: self._role(raw, kind) for kind in ("group", "time", "weight", "given") if self.columns.get(kind)}
         if "weight" in roles:
-            roles["weight"] = weights(roles["weight"], self.train_file)
+            roles["weight"] = weights(roles["weight"], self._source)
         if self.valid_file:
             roles["given"] = raw.pop("given")
         held_text = [c for c in raw if pd.api.types.is_string_dtype(raw[c])]
-        tested = self.read_test(held_text)
-        notes = [f'{self.test_file} holds the target "{c}": it is not used' for c in self.task.targets if c in tested]
-        raw, tested = (f.drop(columns=self.task.targets, errors="ignore") for f in (raw, tested))
-        train, test = (f.drop(columns=self.drop, errors="ignore") for f in self._with_features(raw, tested))
-        del raw, tested  # typing frees a column at a time
-        schema, more = self._schema(train, test)
-        train, test = (self._located(typed(f, schema, name), schema, name) for f, name in ((train, self.train_file), (test, self.test_file)))
-        return Tables(train, test, truth, schema, roles, [*notes, *self.notes, *more])
+        frames = {"train": raw, "test": self.read_test(held_text)}
+        if self.gallery_file and self.labelled:  # else it is what stands in the place of train
+            frames["gallery"] = self.read_gallery(held_text)
+        notes = [f'{self.test_file} holds the target "{c}": it is not used' for c in self._targets() if c in frames["test"]]
+        frames = {part: f.drop(columns=self._targets(), errors="ignore") for part, f in frames.items()}
+        frames = {part: f.drop(columns=self.drop, errors="ignore") for part, f in self._with_features(frames).items()}
+        del raw  # typing frees a column at a time
+        schema, more = self._schema(frames["train"], frames["test"])
+        for part, owner, name in (("train", self._owner, self._source), ("test", self, self.test_file), ("gallery", self, self.gallery_file)):
+            if part in frames:
+                frames[part] = owner._located(typed(frames[part], schema, name), schema, name)
+        gallery = frames.get("gallery", frames["train"]) if self.gallery_file else None
+        return Tables(frames["train"], frames["test"], truth, schema, roles, [*notes, *self.notes, *more], gallery)
+
+    def _targets(self) -> list[str]:
+        """Columns that are no features wherever they stand."""
+        return [*self.task.targets, *(c for c in self.answered if c not in self.task.targets)]
 
     def _located(self, rows: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.DataFrame:
         """Typed rows with the full path of each picture. Raises DataError for a column whose pictures are all missing."""
@@ -257,19 +343,30 @@ class Tabular:
 
     def new_rows(self, schema: dict[str, Column]) -> pd.DataFrame:
         """Test rows typed as a run's schema says. The training file is read only if `features` wants everyone."""
-        tested = self.read_test([n for n, c in schema.items() if c.kind in TEXT_KINDS or c.date_format])
-        tested = tested.drop(columns=self.task.targets, errors="ignore")
-        if type(self).features is not Tabular.features:
-            raw = self.read_train().drop(columns=[*self.task.targets, *(["given"] if self.valid_file else [])])
-            _, tested = self._with_features(raw, tested)
-        return self._located(typed(tested, schema, self.test_file), schema, self.test_file)
+        return self._new(schema, "test", self.test_file)
 
-    def _with_features(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def new_gallery(self, schema: dict[str, Column]) -> pd.DataFrame:
+        """Likewise the gallery's."""
+        return self._new(schema, "gallery", self.gallery_file)
+
+    def _new(self, schema: dict[str, Column], part: str, name: str) -> pd.DataFrame:
+        text = [n for n, c in schema.items() if c.kind in TEXT_KINDS or c.date_format]
+        asked = {"test": self.read_test, **({"gallery": self.read_gallery} if self.gallery_file else {})}
         if type(self).features is Tabular.features:
-            return train, test
-        shared = [c for c in train if c in test]
-        everyone = pd.concat([train[shared], test[shared]])
-        return self.features(train.copy(), everyone), self.features(test.copy(), everyone)
+            asked = {part: asked[part]}
+        elif self.labelled:
+            asked = {"train": lambda _: self.read_train(), **asked}
+        frames = {other: read_rows(text) for other, read_rows in asked.items()}
+        frames = {other: f.drop(columns=[*self._targets(), *(["given"] if self.valid_file else [])], errors="ignore") for other, f in frames.items()}
+        return self._located(typed(self._with_features(frames)[part], schema, name), schema, name)
+
+    def _with_features(self, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        if type(self).features is Tabular.features:
+            return frames
+        first, *others = frames.values()
+        shared = [c for c in first if all(c in f for f in others)]
+        everyone = pd.concat([f[shared] for f in frames.values()])
+        return {part: self.features(f.copy(), everyone) for part, f in frames.items()}
 
     def _schema(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
         told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({"image": "image"} if self._makes_pictures() else {})
@@ -287,7 +384,7 @@ class Tabular:
             else:
                 inferred = infer_kind(train[name])
                 kind = told.get(name, inferred.kind)
-                if kind == "image" and name not in {*told, *self.made_features()} and not _places.any_there(self.data, train[name].dropna()):
+                if kind == "image" and name not in {*told, *self.made_features()} and not _places.any_there(self._owner.data, train[name].dropna()):
                     nowhere.append(name)
                     continue
                 schema[name] = inferred if kind == inferred.kind else Column(kind)
@@ -296,136 +393,23 @@ class Tabular:
             notes.append(f"not in {self.test_file}, so left out: {shorten(missing)}")
         beyond = [name for name in test if name not in train]
         if beyond:
-            notes.append(f"not in {self.train_file}, so left out: {shorten(beyond)}")
+            notes.append(f"not in {self._source}, so left out: {shorten(beyond)}")
         if constant:
             notes.append(f"one value in all training rows, so left out: {shorten(constant)}")
         if nowhere:
-            notes.append(f"names pictures, none of which is in {self.data}, so left out: {shorten(nowhere)}")
+            notes.append(f"names pictures, none of which is in {self._owner.data}, so left out: {shorten(nowhere)}")
         if unread:
             notes.append(f"no encoder for their kind, so left out: {shorten(f'{n} ({schema[n].kind})' for n in unread)}")
         schema = {n: c for n, c in schema.items() if n not in unread}
         if not schema:
-            raise DataError(f"{self.train_file} has no column to learn from besides id and target\n" + bullets(notes))
+            raise DataError(f"{self._source} has no column to learn from besides id and target\n" + bullets(notes))
         return schema, notes
-
-    # --- truth and submissions ---------------------------------------------------------------------------------------------------
-
-    def truth(self, raw: pd.DataFrame, source: str = "the answers") -> pd.DataFrame:
-        """`id` and the targets of raw rows (index id)."""
-        return pd.DataFrame({"id": raw.index.to_numpy(), **{n: v.to_numpy() for n, v in self.task.read_target(raw, source).items()}})
-
-    def answers(self, path: Path, weight: str = "") -> pd.DataFrame:
-        """Truth from an answers file: the id, then the targets by name, or the one column that there is.
-
-        weight  the column of the weights that the metric gives the rows; "" is none
-        """
-        frame = self._read_text(Path(path))
-        if len(self.task.targets) == 1 and self.task.targets[0] not in frame and frame.shape[1] == 1:
-            frame.columns = self.task.targets
-        lacking = [c for c in self.task.targets if c not in frame]
-        if lacking:
-            raise DataError(f"{path} has no column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
-        frame = frame.sort_index()
-        truth = self.truth(frame, str(path))
-        if weight and weight not in frame:
-            raise DataError(f'{path} has no column "{weight}", which score.weight names: add it, since the metric weighs rows by it')
-        return truth.assign(**{WEIGHT: weights(frame[weight], str(path)).to_numpy()}) if weight else truth
-
-    def follow(self, id_columns: list[str], columns: list[str]) -> None:
-        """Submissions in this layout and in the order of the test file, where there is no sample."""
-        self.sample_file, self.known_layout = "", (id_columns, columns)
-
-    def layout(self, needs: str) -> tuple[list[str], list[str]]:
-        """(id columns, answer columns) of a submission."""
-        if self.known_layout is not None:
-            return self.known_layout
-        sample = self.sample()
-        if sample is not None:
-            return sample.attrs["id"], list(sample.columns)
-        classes = self.task.state().get("classes")
-        wide = needs == "probability" and classes and self.task.outputs > 1
-        return self.id or ["id"], classes if wide else self.task.targets
-
-    def check_sample(self, test_ids: pd.Index) -> pd.Index:
-        """The ids that a submission has, in its order. Raises DataError where the sample has others than the test rows."""
-        sample = self.sample()
-        ids = sample.index if sample is not None else self._ids_in_file_order()
-        lacking, extra = ids.difference(test_ids), test_ids.difference(ids)
-        if len(lacking) or len(extra):
-            reasons = [f"{len(lacking)} ids of {self.sample_file} are not in {self.test_file}: {shorten(map(show_id, lacking))}"] if len(lacking) else []
-            reasons += [f"{len(extra)} ids of {self.test_file} are not in {self.sample_file}: {shorten(map(show_id, extra))}"] if len(extra) else []
-            raise DataError(bullets(reasons) + "\nare both files whole and of the same competition, and input.id the right column?")
-        return ids
-
-    def submission(self, predictions: Predictions, post: dict[str, Any], needs: str) -> pd.DataFrame:
-        """Submission rows in the sample's order and columns. Raises DataError where test ids and sample ids differ."""
-        id_columns, columns = self.layout(needs)
-        cells = pd.DataFrame(self.task.cells(predictions, post, columns, needs), index=predictions.rows["id"].to_numpy())
-        ids = self.check_sample(cells.index)
-        cells = cells.loc[list(ids)]
-        parts = np.array([i.split(JOINT) for i in cells.index]).reshape(len(cells), -1)
-        return pd.DataFrame({**{c: parts[:, n] for n, c in enumerate(id_columns)}, **{c: cells[c].to_numpy() for c in columns}})
-
-    def _ids_in_file_order(self) -> pd.Index:
-        frame = read(self.data / self.test_file, text=self.id, **self.form)
-        if not all(c in frame for c in self.id) or not self.id:
-            return pd.Index([str(n + 1) for n in range(len(frame))])
-        return pd.Index([JOINT.join(p) for p in zip(*(frame[c] for c in self.id))])
-
-    def read_submission(self, path: Path, needs: str) -> Predictions:
-        """The inverse of writing one. Raises DataError where it has other columns than it should."""
-        frame = self._read_text(Path(path))
-        try:
-            columns = self.layout(needs)[1]
-        except DataError:  # graded without the competition's files: the submission's own columns must do
-            columns = list(frame.columns)
-        lacking = [c for c in columns if c not in frame]
-        if lacking:
-            raise DataError(f"{path} lacks column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
-        return self.task.read_cells(frame.sort_index(), columns, needs)
 
     # --- a sample of data --------------------------------------------------------------------------------------------------------
 
     def write_sample(self, folder: Path, rows: int = 300) -> None:
-        """A small data folder in this competition's layout, with something in it to learn.
-
-        The target depends on two numbers and a category; further columns are a text, a date and noise.
-        """
-        random = np.random.default_rng(0)
-        frame = pd.DataFrame({name: [f"{n:05d}" for n in random.permutation(rows) + 1] for name in self.id[:1] or ["row"]})
-        size, age = random.normal(size=rows), random.uniform(18, 80, rows).round(1)
-        colour = random.choice(["red", "green", "blue"], rows)
-        words = random.choice(["old", "new", "small", "large", "plain", "fine"], (rows, 6))
-        frame = frame.assign(
-            size=np.where(random.random(rows) < 0.1, np.nan, size.round(4)),
-            age=age,
-            colour=colour,
-            description=[" ".join(w) + " thing for sale here" for w in words],
-            listed=pd.Timestamp("2018-01-01") + pd.to_timedelta(random.integers(0, 700, rows), unit="D"),
-            noise=random.normal(size=rows).round(4),
-        )
-        signal = 1.5 * size + (age - 50) / 15 + 2 * (colour == "red") + (words == "fine").sum(axis=1)
-        answers = self._sample_answers(signal + random.normal(scale=0.5, size=rows))
-        held = random.random(rows) < 0.3
-        text = {self.train_file: frame[~held].assign(**answers[~held]), self.test_file: frame[held]}
-        if self.sample_file:
-            guess = answers[held].iloc[:1]
-            text[self.sample_file] = frame[held].iloc[:, :1].assign(**{c: guess[c].iloc[0] for c in guess})
-        for name, part in text.items():
-            write_text(Path(folder) / name, part.to_csv(index=False, lineterminator="\n"))
-
-    def _sample_answers(self, signal: np.ndarray) -> pd.DataFrame:
-        kind, targets = type(self.task).__name__, self.task.targets
-        ranks = pd.Series(signal).rank(pct=True).to_numpy()
-        if kind == "Regression":
-            return pd.DataFrame({t: (np.exp(signal / 3 + n) * 10).round(3) for n, t in enumerate(targets)})
-        if kind == "Multilabel" and len(targets) > 1:
-            return pd.DataFrame({t: (ranks > (n + 1) / (len(targets) + 1)).astype(int) for n, t in enumerate(targets)})
-        if kind == "Multilabel":
-            return pd.DataFrame({targets[0]: [self.task.separator.join(w for w, least in (("a", 0.3), ("b", 0.6)) if r > least) for r in ranks]})
-        if kind == "Multiclass":
-            return pd.DataFrame({targets[0]: np.array(["low", "middle", "high"])[np.minimum((ranks * 3).astype(int), 2)]})
-        return pd.DataFrame({targets[0]: (ranks > 0.6).astype(int)})
+        """A small data folder in this competition's layout, with something in it to learn."""
+        _sample_table.write(folder, self.task, self.id, self.train_file, self.test_file, self.sample_file, rows)
 
 
 def _is_constant(values: pd.Series) -> bool:
@@ -433,3 +417,16 @@ def _is_constant(values: pd.Series) -> bool:
     if values.iloc[:1000].nunique(dropna=False) > 1:
         return False
     return values.nunique(dropna=False) < 2
+
+
+def stem_of(name: str) -> str:
+    """ "lists/index.csv.gz" is index."""
+    return Path(name).name.split(".")[0]
+
+
+def findable(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The gallery's rows. Raises DataError for ids that cannot stand in a list of ids."""
+    spaced = [id for id in rows.index if len(id.split()) > 1 or id != id.strip()]
+    if spaced:
+        raise DataError(f"{len(spaced)} ids of {source} hold a space, which stands between the ids of an answer: {shorten(map(repr, spaced), 3)}\nrename them")
+    return rows

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from kit.adapters.image import Image
+from kit.divided import split_rows
 from kit.errors import DataError
 from kit.folds import split
 from kit.pictures import decode
-from kit.pipeline import split_rows
 from kit.registry import find
 from kit.tables import Column
 

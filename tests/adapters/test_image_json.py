@@ -11,10 +11,10 @@ import pytest
 
 from kit.adapters.image_json import ImageJson
 from kit.competition import locate, open_competition
+from kit.divided import split_rows
 from kit.errors import ConfigError, DataError, KitError
 from kit.folds import split
 from kit.pictures import Damaged, decode
-from kit.pipeline import split_rows
 from kit.registry import find
 from kit.tables import Column
 

@@ -47,10 +47,17 @@ def _pictures(number: np.ndarray, colour: np.ndarray, random: np.random.Generato
 
 
 def _model(name: str, task: str):
-    setup = Setup(task=task, outputs=OUTPUTS[task], loss=LOSS[task], threads=1, augment={"size": 16, "recipe": "none"})
     kind, part = registry.find_model(name)
+    loss = "arcface" if _gives_embeddings(name) else LOSS[task]
+    setup = Setup(task=task, outputs=OUTPUTS[task], loss=loss, threads=1, augment={"size": 16, "recipe": "none"})
     small = getattr(part, "SMALL", {})
     return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, small, epochs=15, batch_size=32)
+
+
+def _gives_embeddings(name: str) -> bool:
+    """Networks that give embeddings are for classes alone, by a loss that takes such."""
+    kind, part = registry.find_model(name)
+    return kind == "zoo" and getattr(part, "embeds", False)
 
 
 def _fitted(name: str, task: str, train: Examples):
@@ -93,12 +100,28 @@ def test_model_learns_repeats_itself_and_comes_back_from_its_files(name, task, t
 
 @pytest.mark.parametrize("name", MODELS)
 def test_absurd_rows_to_predict_move_nothing_that_was_fitted(name):
-    train, test = _examples("binary", 0), _examples("binary", 1, 50)
-    model = _fitted(name, "binary", train)
+    task = "multiclass" if _gives_embeddings(name) else "binary"
+    train, test = _examples(task, 0), _examples(task, 1, 50)
+    model = _fitted(name, task, train)
     before = model.predict(test)
-    absurd = _examples("binary", 2, 50)
+    absurd = _examples(task, 2, 50)
     absurd.features.dense[:] = 1e30
     absurd.features.codes[:] = 0
     absurd.features.pictures["photo"] = Pictures(absurd.features.pictures["photo"].album, np.zeros(50, dtype=np.int64))
     assert np.isfinite(model.predict(absurd)).all()
     assert np.array_equal(model.predict(test), before)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if getattr(registry.find_model(n)[1], "embeds", False)])
+def test_embeddings_are_of_length_1_find_rows_alike_and_come_back_from_the_files(name, tmp_path):
+    train, test = _examples("multiclass", 0), _examples("multiclass", 1, 150)
+    model = _fitted(name, "multiclass", train)
+    embeddings, found = model.embed(train), model.embed(test)
+    assert found.dtype == np.float32 and found.shape == (150, embeddings.shape[1])
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(150), abs=1e-5)
+    nearest = train.target[(found @ embeddings.T).argmax(axis=1)]
+    assert (nearest == test.target).mean() > np.bincount(test.target).max() / 150 + 0.15
+    model.save(tmp_path)
+    again = _model(name, "multiclass")
+    again.load(tmp_path)
+    assert np.array_equal(again.embed(test), found)
