@@ -33,15 +33,17 @@ class Tables:
     """The checked frames: one row an example, index `id` as text, sorted.
 
     train, test  feature columns, typed; the target is in neither
-    truth        what the training rows should give: `id`, the targets, and what the metric needs besides; in the order of train
+    truth        what the training rows should give: `id`, the targets, and what the metric needs besides; in the order of train; None where
+                 there are no labels
     schema       each feature column's kind
     roles        group, time, weight, given -> the values of the training rows
     notes        what a person should know: columns left out and why
+    gallery      what queries look through, typed as test; None where nothing is searched; without labels, train is the same rows
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
-    truth: pd.DataFrame
+    truth: pd.DataFrame | None
     schema: dict[str, Column]
     roles: dict[str, pd.Series] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

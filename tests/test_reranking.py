@@ -70,6 +70,13 @@ def test_database_side_augmentation_is_a_weighted_sum_of_gallery_rows(power):
     agrees(Search(neighbours=25, database=3, database_power=power).ranked(queries, gallery), expected)
 
 
+def test_neighbours_on_the_other_side_do_not_count():
+    queries, gallery = unit(7, 3, seed=1), unit(5, 3)
+    asked = slow_expansion(queries, gallery, lists(queries, gallery, 5), 2.0)
+    expected = [{g: (s, s) for g, s in zip(*row)} for row in lists(asked, gallery, 5)]
+    agrees(Search(neighbours=5, expansion=5, expansion_power=2.0).ranked(queries, gallery), expected)
+
+
 def test_whitening_makes_the_gallerys_principal_directions_of_unit_variance():
     queries, gallery = unit(7, 6, seed=1) * [1, 1, 1, 2, 3, 4], unit(40, 6) * [1, 1, 1, 2, 3, 4]
     queries, gallery = ((a / np.linalg.norm(a, axis=1, keepdims=True)).astype(np.float32) for a in (queries, gallery))
@@ -81,6 +88,7 @@ def test_whitening_makes_the_gallerys_principal_directions_of_unit_variance():
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     expected = [{g: (s, s) for g, s in zip(*row)} for row in lists(white(queries), white(gallery), 40)]
+    gallery = np.concatenate([gallery, np.zeros((20, 6), np.float32)])  # rows that are not there move nothing
     agrees(Search(neighbours=40, whiten=4).ranked(queries, gallery), expected)
 
 
@@ -120,7 +128,7 @@ def slow_reciprocal(query, gallery, k1, share, first):
     return scored
 
 
-@pytest.mark.parametrize("k1, share", [(1, 0.3), (4, 0.3), (7, 0.0), (12, 0.6), (5, 1.0)])
+@pytest.mark.parametrize("k1, share", [(1, 0.3), (4, 0.3), (7, 0.0), (12, 0.6), (5, 1.0), (30, 0.3)])
 def test_reciprocal_re_ranking_is_that_of_sets(k1, share):
     queries, gallery = unit(12, 3, seed=1), unit(50, 3)
     expected = [slow_reciprocal(query, gallery, k1, share, 20) for query in queries]

@@ -127,14 +127,16 @@ def test_threads_that_the_environment_gives_change_no_byte():
     told = """
 import hashlib, sys
 import numpy as np
+from kit import searching
 from kit.searching import Search
+searching._SEARCH_DEPTH = 1  # graphs that differ then find others
 rows = np.random.default_rng(0).normal(size=(1400, 96)).astype(np.float32)
 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 search = Search(whiten=40, database=3, expansion=3, reciprocal=8, diffusion=8)
-for method in ("exact", "hnsw"):
-    search.method = method
-    for array in search.ranked(rows[:200], rows[200:], threads=int(sys.argv[1])):
-        print(hashlib.sha256(array.tobytes()).hexdigest())
+threads = int(sys.argv[1])
+found = search.ranked(rows[:200], rows[200:], threads=threads)
+for array in (*found, *searching.nearest(rows[:200], rows[200:], 5, method="hnsw", threads=threads)):
+    print(hashlib.sha256(array.tobytes()).hexdigest())
 """
     said = []
     for threads in ("1", "4"):
@@ -257,6 +259,14 @@ def test_every_step_answers_a_query_by_itself_whatever_else_is_asked(options):
     together = search.ranked(queries, gallery, threads=2)
     for q in (0, 39):
         assert same(search.ranked(queries[q : q + 1], gallery, threads=1), [a[q : q + 1] for a in together])
+
+
+def test_rows_with_more_twins_than_neighbours_are_no_neighbours_of_their_own():
+    gallery = np.repeat(unit(4, 6), 5, axis=0)
+    positions, _ = searching._graph(gallery, 3, method="exact", threads=1)
+    for row, near in enumerate(positions.tolist()):
+        first = row - row % 5
+        assert near == [g for g in range(first, first + 4) if g != row][:3]
 
 
 def test_one_gallery_row_is_found_through_every_step():

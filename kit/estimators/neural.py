@@ -103,16 +103,8 @@ class Neural:
 
     def _check_options(self) -> None:
         setup, given, problems = self.setup, self.options, []
-        if setup.task not in self.loss.tasks:
-            problems.append(
-                f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"\n'
-                f"set train.loss to one that serves it: {shorten(_serving(setup.task, self.embeds), 20)}"
-            )
-        elif self.loss.embeds != self.embeds:
-            takes = "embeddings, and this network gives one number a class" if self.loss.embeds else "one number a class, and this network gives embeddings"
-            serving = _serving(setup.task, self.embeds)
-            remedy = f"set train.loss to one that goes with it: {shorten(serving, 20)}" if serving else f'no loss does for output.task = "{setup.task}"'
-            problems.append(f'train.loss = "{setup.loss}" takes {takes}\n{remedy}')
+        if setup.task not in self.loss.tasks or self.loss.embeds != self.embeds:
+            problems.append(self._no_loss_for_it())
         if given["sampling"] == "classes" and setup.task != "multiclass":
             problems.append(f'train.sampling = "classes": rows of output.task = "{setup.task}" are not of one class each\nset train.sampling = "rows"')
         try:
@@ -128,6 +120,19 @@ class Neural:
             problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
         if problems:
             raise ConfigError("\n".join(problems))
+
+    def _no_loss_for_it(self) -> str:
+        setup = self.setup
+        if setup.task not in self.loss.tasks:
+            wrong = f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"'
+        elif self.embeds:
+            wrong = f'train.loss = "{setup.loss}" takes outputs, and this network gives embeddings'
+        else:
+            wrong = f'train.loss = "{setup.loss}" takes embeddings, and this network gives outputs'
+        serving = _serving(setup.task, self.embeds)
+        if not serving:
+            return f'{wrong}\nnone takes this network\'s embeddings for such a task: name a model that gives outputs, such as model.name = "timm"'
+        return f"{wrong}\nset train.loss to one that serves it: {shorten(serving, 20)}"
 
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""

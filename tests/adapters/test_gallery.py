@@ -329,3 +329,34 @@ def test_a_sample_of_an_open_set_has_test_rows_of_no_class(tmp_path):
     assert (tables.truth["kind"] == "new").sum() == 8 and len(task.classes) == 24 and (task.encode(tables.truth) == -1).sum() == 8
     assert set(found.sample()["kind"].str.split().str.len()) == {5} and found.sample()["kind"].iloc[0].startswith("new ")
     assert len(found.check_sample(tables.test.index)) == 24 * 2 + 8 * 3
+
+
+HEADERS = {
+    "landmarks": {
+        "index.csv": "id,url", "test.csv": "id,url", "sample_submission.csv": "id,images",
+        "landmark-recognition-challenge/train.csv": "id,url,landmark_id", "landmark-recognition-challenge/test.csv": "id,url",
+        "landmark-recognition-challenge/sample_submission.csv": "id,landmarks",
+    },
+    "landmark-recognition": {"train.csv": "id,url,landmark_id", "test.csv": "id,url", "sample_submission.csv": "id,landmarks"},
+    "whale": {"train.csv": "Image,Id", "sample_submission.csv": "Image,Id"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_competitions_sample_has_its_exact_layout(tmp_path, name):
+    open_competition(name).open_adapter(tmp_path).write_sample(tmp_path)
+    files = [p.relative_to(tmp_path) for p in sorted(tmp_path.rglob("*")) if p.is_file()]
+    assert {str(p): (tmp_path / p).read_text().split("\n")[0] for p in files if p.suffix == ".csv"} == HEADERS[name]
+    digits = 8 if name == "whale" else 16
+    assert all(p.suffix == ".csv" or (p.suffix == ".jpg" and len(p.stem) == digits and int(p.stem, 16) >= 0) for p in files)
+    rows = pd.read_csv(tmp_path / "sample_submission.csv", dtype=str).iloc[:, 1]
+    assert rows.str.fullmatch({"landmarks": r"[0-9a-f]{16}( [0-9a-f]{16}){2}", "whale": r"new_whale( w_[0-9a-f]{7}){4}"}.get(name, r"\d+ 0\.\d+")).all()
+
+
+def test_what_cannot_be_had_any_more_is_in_the_lists_of_landmarks(tmp_path):
+    open_competition("landmark-recognition").open_adapter(tmp_path).write_sample(tmp_path)
+    for part in ("train", "test"):
+        listed = pd.read_csv(tmp_path / f"{part}.csv", dtype=str, keep_default_na=False)
+        missing = [id for id in listed["id"] if not (tmp_path / part / f"{id}.jpg").is_file()]
+        assert missing == list(listed["id"][listed["url"] == "None"]) and len(missing) < 5
+    assert (pd.read_csv(tmp_path / "train.csv", keep_default_na=False)["url"] == "None").any()

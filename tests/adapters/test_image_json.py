@@ -374,7 +374,7 @@ def test_a_competitions_submission_is_graded_as_it_was_written(samples, name, tm
 
 
 def test_grading_needs_no_pictures(samples, tmp_path):
-    from kit.pipeline import grade
+    from kit.predict import grade
 
     competition = open_competition(str(locate("competitions/furniture")))
     for file in ("train.json", "validation.json", "test.json", SAMPLES["furniture"]):
