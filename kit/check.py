@@ -14,7 +14,7 @@ from scipy import stats
 from kit import folds
 from kit.archives import open_file
 from kit.competition import Competition
-from kit.divided import split_rows
+from kit.divided import divided
 from kit.errors import KitError, shorten
 from kit.tables import Tables, comparable
 
@@ -42,11 +42,10 @@ def check(competition: Competition, data: Path) -> list[str]:
 
 def _of_labelled(competition: Competition, tables: Tables, task: Any) -> list[str]:
     """Findings on the training rows and what they should give."""
-    scheme, options = competition.folds()
     findings = []
     try:
-        rows = split_rows(tables, task, scheme)
-        findings += [f"folds   {line}" for line in folds.describe(rows, folds.split(rows, scheme=scheme, **options), scheme)]
+        rows, split, _ = divided(competition, tables, task)
+        findings += [f"folds   {line}" for line in folds.describe(rows, split, competition.folds()[0])]
     except KitError as error:
         findings.append(f"folds   {error}")
     _, numbers = task.stratify_by(tables.truth)

@@ -10,7 +10,7 @@ from typing import Any
 from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
-from kit.folds import SCHEMES
+from kit.folds import GROUPING, SCHEMES
 from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module
 from kit.scoring import Metric
 from kit.transforms import Augment
@@ -212,6 +212,8 @@ def checked(config: Config, folder: Path) -> Competition:
             weighs = "weights" in inspect.signature(metric.score).parameters and hasattr(task, "expect")
             if config.score.get("prior") and not weighs:
                 raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
+            if config.score.get("alike") and scheme not in GROUPING:
+                raise ConfigError(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
@@ -366,6 +368,7 @@ def resolved(competition: Competition) -> Config:
             "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
             "weight": config.score.get("weight", ""),
             "prior": config.score.get("prior", ""),
+            "alike": config.score.get("alike", 0.0),
         },
         model={"name": config.model["name"], **filled(model, given), **{k: config.model.get(k, v) for k, v in _shared(model).items()}},
         train=training,

@@ -56,10 +56,12 @@ def _said(value: Any) -> Any:
 class Scoring:
     """The keys of [score]."""
 
-    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = "", prior: str | dict[str, float] = ""):
+    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = "", prior: str | dict[str, float] = "", alike: float = 0.0):
         """
         weight  a column whose values weigh the rows of the metric; "" is none
         prior   the class balance of the test rows, where the host tells it: "uniform", or class -> share; "" is that of the training rows
+        alike   0..1: training pictures of one class whose features ([encoders.image]) are at least so similar share a fold; 0 is off. Copies
+                of one picture on both sides make a score that no test row gets
         """
 
 

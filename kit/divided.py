@@ -1,24 +1,30 @@
 """Rows divided into folds, and what each of them should give where it is validated."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kit import folds
+from kit import alike, folds
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, did_you_mean, shorten
 from kit.folds import Fold, Rows
 from kit.tables import WEIGHT, Tables, infer_kind, weights
 
 
-def divided(competition: Competition, tables: Tables, task: Any) -> tuple[Rows, list[Fold], pd.DataFrame | None]:
+def divided(competition: Competition, tables: Tables, task: Any, progress: Callable[[str], None] = lambda line: None) -> tuple[Rows, list[Fold], pd.DataFrame | None]:
     """(rows, folds, what each validated row should give): no folds where there are no labels."""
     config = competition.config
     if tables.truth is None:
         return Rows(ids=tables.train.index.to_numpy(dtype=object)), [], None
     scheme, options = competition.folds()
+    if config.score.get("alike"):
+        if "group" in tables.roles:
+            raise ConfigError("score.alike makes groups, and input.columns.group names others\ntake one of them out")
+        made = alike.groups(competition, tables, task.encode(tables.truth), config.score["alike"], progress)
+        tables = replace(tables, roles={**tables.roles, "group": pd.Series(made, index=tables.train.index)})
     rows = split_rows(tables, task, scheme)
     split = folds.split(rows, scheme=scheme, **options)
     if config.train.get("fold", -1) >= len(split):

@@ -205,26 +205,32 @@ def open_set(rows: Rows, *, unknown: float = 0.3, count: int = COUNT, only: int 
     unknown  share of the rows, from 0 to below 1, that are of no class that their fold trains on: rows of no class (-1), which are
              validated and never trained on; classes of one row; then classes that are drawn, as many as fit
     only     so many of the folds are trained and validated, and the others are training rows of each; 0 is all
-    Every other class has a row or more in the training part of each fold. `repeats` must be 1.
+    Every other class has a row or more in the training part of each fold. Groups, where rows have them, are kept whole: they stand for
+    rows in all of this, and rows of one group must be of one class. `repeats` must be 1.
     """
     named = _classes_of(rows, "open_set")
     problems = _problems(rows, count, 1, seed) + _one_split("open_set", repeats) + _too_many("only", only, count)
+    unit = np.arange(len(named)) if rows.group is None else pd.factorize(_complete(rows, "group", "open_set"))[0]
+    if (pd.Series(named).groupby(unit).nunique() > 1).any():
+        problems.append('score.folds.scheme = "open_set" keeps groups whole, and some have rows of several classes\nname groups within the classes')
     if not 0 <= unknown < 1:
         problems.append(f"score.folds.unknown is {unknown:g}: expected 0 or more, and below 1")
     _stop_if(problems)
     rng = np.random.default_rng([seed, 0])
-    sizes = np.bincount(named[named >= 0], minlength=1)
-    whole = sizes == 1
-    left = round(unknown * len(named)) - int((named < 0).sum()) - int(whole.sum())
+    kind = np.empty(unit.max() + 1, np.int64)  # class of each unit
+    kind[unit] = named
+    sizes, units = np.bincount(named[named >= 0], minlength=1), np.bincount(kind[kind >= 0], minlength=1)
+    whole = units == 1
+    left = round(unknown * len(named)) - int((named < 0).sum()) - int(sizes[whole].sum())
     for drawn in rng.permutation(len(sizes)):
-        if 1 < sizes[drawn] <= left:
+        if units[drawn] > 1 and sizes[drawn] <= left:
             whole[drawn] = True
             left -= sizes[drawn]
-    number = np.empty(len(named), np.int64)
-    alone = (named >= 0) & whole[named]  # of classes that are in one fold
-    number[~alone] = _deal(named[~alone], count, rng)
-    number[alone] = _whole(named[alone], count, rng)
-    return _some_folds(number, named >= 0, count, only)
+    number = np.empty(len(kind), np.int64)
+    alone = (kind >= 0) & whole[kind]  # of classes that are in one fold
+    number[~alone] = _deal(kind[~alone], count, rng)
+    number[alone] = _whole(kind[alone], count, rng)
+    return _some_folds(number[unit], named >= 0, count, only)
 
 
 SCHEMES: dict[str, Callable[..., list[Fold]]] = {
@@ -232,6 +238,8 @@ SCHEMES: dict[str, Callable[..., list[Fold]]] = {
     "time": time, "group_time": group_time, "holdout": holdout, "given": given, "classes": classes, "open_set": open_set,
 }  # fmt: skip
 
+
+GROUPING = ("group", "stratified_group", "group_time", "holdout", "open_set")  # schemes that keep groups whole
 
 # what can be wrong
 

@@ -85,7 +85,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)
     task = adapter.task
-    rows, split, truth = divided(competition, tables, task)
+    rows, split, truth = divided(competition, tables, task, says.progress)
     schema = tables.schema if learned is None else learned.schema(tables.schema)
     with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None

@@ -60,7 +60,7 @@ def nearest(
 def approximate(m: int, n: int) -> bool:
     """Whether "auto" searches graphs for m queries in a gallery of n: from a million on both sides.
 
-    A graph must be built first, by one thread, or it would come out differently each time. Measured with embeddings of 256 (see
+    A graph must be built first, by one thread, so that it comes out the same each time. Measured with embeddings of 256 (see
     benchmarks/README.md), a query costs as much either way at about 300,000 rows, and a graph is built in the time of half as many queries as
     it has rows: it pays where both sides are large, and the more cores there are, the larger.
     """

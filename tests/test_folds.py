@@ -37,7 +37,7 @@ def any_rows():
 
 
 def for_scheme(scheme):
-    if scheme == "classes":
+    if scheme in ("classes", "open_set"):
         return rows(60, target=np.arange(60) % 7)
     return rows(60, time=np.arange(60), group=np.arange(60) // 5) if scheme == "group_time" else any_rows()
 
@@ -350,6 +350,26 @@ def test_a_class_that_is_not_held_out_is_trained_on_in_each_fold():
             assert len(trained) == len(folds) or (len(where[name]) == 1 and set(trained) == set(range(len(folds))) - where[name])
         held = [name for name in where if len(where[name]) == 1]
         assert sum((target == name).sum() for name in held) <= max(40, sum((target == name).sum() == 1 for name in set(target)))
+
+
+def test_groups_of_an_open_set_are_kept_whole_and_a_class_of_one_group_is_held_out():
+    random = np.random.default_rng(0)
+    group = random.integers(0, 120, 400)
+    target = (group % 30).astype(object)  # four groups a class, or so
+    target[group % 30 == 0], group[group % 30 == 0] = 0, 0  # class 0 is one group
+    for seed in range(5):
+        folds = split(rows(400, target=target, group=group), scheme="open_set", unknown=0.2, count=4, seed=seed)
+        assert sorted(i for fold in folds for i in fold.valid) == list(range(400))
+        assert all(not set(group[fold.train]) & set(group[fold.valid]) for fold in folds)
+        held = {n for fold in folds for n in set(target[fold.valid]) - set(target[fold.train])}
+        assert 0 in held and 60 <= sum((target == n).sum() for n in held) <= 80
+        assert all(n in set(target[fold.train]) for fold in folds for n in set(target) - held)
+
+
+def test_a_group_of_several_classes_is_refused_by_an_open_set():
+    with pytest.raises(FoldError) as error:
+        split(rows(60, target=np.arange(60) % 7, group=np.arange(60) // 5), scheme="open_set")
+    says(error, 'score.folds.scheme = "open_set" keeps groups whole, and some have rows of several classes', "name groups within the classes")
 
 
 def test_classes_of_one_row_are_held_out_before_any_other_is_drawn():

@@ -1,0 +1,46 @@
+"""Rows that are near copies of one another: pictures of one thing, taken or drawn at once, must not vouch for each other across folds."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse.csgraph import connected_components
+
+from kit.competition import Competition
+from kit.encoders import Gathering, gathered
+from kit.errors import ConfigError, shorten
+from kit.tables import Tables
+
+
+def groups(competition: Competition, tables: Tables, target: np.ndarray, least: float, progress: Callable[[str], None]) -> np.ndarray:
+    """(n,) int64 group of each training row: rows of one class are in one group where a chain of similar pictures leads from one to the other.
+
+    target  (n,) class positions, -1 for rows of none, which are compared as a class of their own
+    least   0..1, cosine of the frozen features ([encoders.image]), less their mean, from which two pictures count as alike
+    Rows without a picture are alone. Raises ConfigError where the rows have no pictures.
+    """
+    config = competition.config
+    pictures = {name: column for name, column in tables.schema.items() if column.kind == "image"}
+    if not pictures:
+        raise ConfigError(f"score.alike compares pictures, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
+    how = Gathering(competition.home / "cache", (), config.train["threads"], progress)
+    _, _, stores = gathered(tables.train, tables.test, pictures, config.encoders, how)
+    features = np.hstack([store.features[: len(tables.train)] for store in stores.values()])
+    return chained(features, target, least)
+
+
+def chained(features: np.ndarray, target: np.ndarray, least: float) -> np.ndarray:
+    """(n,) int64 group of each row. features  (n, d); a row with a NaN is alone"""
+    there = ~np.isnan(features).any(axis=1)
+    centred = np.where(there[:, None], features - (features[there].mean(axis=0) if there.any() else 0), 0)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    found, begun = np.empty(len(features), np.int64), 0
+    for rows in _by_value(target):
+        many, named = connected_components(unit[rows] @ unit[rows].T >= least, directed=False)
+        found[rows], begun = begun + named, begun + many
+    return found
+
+
+def _by_value(values: np.ndarray) -> list[Any]:
+    return list(pd.Series(np.arange(len(values))).groupby(values).apply(np.asarray))
