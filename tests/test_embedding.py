@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from safetensors.torch import save_file
 
 from kit.album import Pictures, gather
 from kit.encoders import Examples, Features
@@ -271,6 +272,15 @@ def test_without_labels_the_weights_it_starts_from_are_used_as_they_are(tmp_path
     other = build(network=network)
     other.load(tmp_path)
     assert np.array_equal(model.embed(drawn(5, seed=1)), other.embed(drawn(5, seed=1)))
+
+
+def test_weights_learned_from_pictures_alone_are_those_of_what_a_run_without_labels_embeds(tmp_path):
+    seen = {"temperature": 0.5, "hidden": 16, "projected": 8, "least_area": 0.3}
+    network, losses = build(checkpoints=tmp_path).pretrain(unlabelled(drawn()), method="simclr", epochs=2, batch_size=16, lr=1e-3, **seen)
+    assert len(losses) == 2 and network.width == 128 and network.head() == {"power"}
+    save_file({f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}, tmp_path / "weights.safetensors")
+    model = fitted(unlabelled(drawn()), network=CONV | {"weights": str(tmp_path / "weights.safetensors")})
+    assert all(torch.equal(v, network.trunk.state_dict()[k]) for k, v in model.network.trunk.state_dict().items())
 
 
 def test_without_labels_and_weights_there_is_nothing_to_use():

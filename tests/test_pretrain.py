@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from kit import cli, pipeline, runs
+from kit import predict as predicting
 from kit.competition import open_competition
 from kit.config import read
 from kit.encoders import Features
@@ -277,12 +278,12 @@ def test_new_files_get_the_columns_from_the_run_s_own_copy(table):
     path = learned(*SMALL)
     run = runs.open_run(table.trained(*LINEAR, f"model.weights={path}"))
     shutil.rmtree(path.parent)
-    assert pipeline.predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
+    assert predicting.predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
     table.test[1:] = table.test[1:4]
     table.sample[1:] = table.sample[1:4]
     table.write()
     first = pd.read_csv(run.folder / "submission.csv", dtype=str).iloc[:3]["sold"].astype(float)
-    alone = pd.read_csv(pipeline.predict(run, table.data, Says()), dtype=str)["sold"].astype(float)
+    alone = pd.read_csv(predicting.predict(run, table.data, Says()), dtype=str)["sold"].astype(float)
     assert alone.tolist() == pytest.approx(first.tolist(), abs=1e-6)
 
 
