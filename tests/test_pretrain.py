@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from kit import cli, pipeline, runs
+from kit import cli, runs
 from kit import predict as predicting
 from kit.competition import open_competition
 from kit.config import read
