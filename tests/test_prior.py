@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.divided import expected
 from kit.errors import ConfigError
 from kit.folds import Fold
-from kit.divided import expected
 from kit.predictions import Predictions
 from kit.scoring import Metric
 from kit.tables import WEIGHT
