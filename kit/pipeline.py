@@ -300,7 +300,7 @@ def _fold(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) ->
         valid = _validated(work, encoders, model, fold, folder)
         valid.write(folder / "oof.parquet")
         if test:
-            _test(work, encoders, model, folder)
+            _test(work, encoders, model, folder, fold.train)
         own = truth.iloc[fold.valid].reset_index(drop=True)
         try:
             score = work.metric.score(work.task, own, valid, {})  # before post-processing: fitted on these rows it would flatter
@@ -321,7 +321,7 @@ def _refit(work: Work) -> Path:
     if not (folder / "fold.json").is_file():
         known = np.arange(len(work.rows.ids)) if work.target is None or work.target.ndim > 1 or not _open(work.task) else np.flatnonzero(work.target >= 0)
         encoders, model, found = _fitted(work, known, folder, "refit")
-        _test(work, encoders, model, folder)
+        _test(work, encoders, model, folder, known)
         files.write_json(folder / "fold.json", {"found": found})
     _forget_checkpoints(folder)
     return folder
@@ -341,14 +341,17 @@ def _validated(work: Work, encoders: Encoders, model: Any, fold: Fold, folder: P
     return retrieving.Validated.open(folder, _codes(work)).predictions(search_of(work.competition), work.task)
 
 
-def _test(work: Work, encoders: Encoders, model: Any, folder: Path) -> None:
-    """Writes what the model makes of the test rows: vectors where they are searched with, else predictions."""
+def _test(work: Work, encoders: Encoders, model: Any, folder: Path, trained: np.ndarray) -> None:
+    """Writes what the model makes of the test rows: vectors where they are searched with, else predictions.
+
+    trained  positions of the rows that it was fitted on
+    """
     if work.searches:
         write_vectors(folder, work.tables.test, work.tables.gallery, encoders, model)
         return
     if hasattr(model, "remember"):  # the validated rows are done: from now on they may vote, too
-        known = np.flatnonzero(work.target >= 0)
-        model.remember(_examples(work, known, encoders.transform(work.tables.train.iloc[known])))
+        others = np.setdiff1d(np.flatnonzero(work.target >= 0), trained)
+        model.remember(_examples(work, others, encoders.transform(work.tables.train.iloc[others])))
         model.save_gallery(folder)
     _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
 

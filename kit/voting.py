@@ -35,11 +35,12 @@ class Voting:
 
     def fit(self, train: Examples, found: dict) -> None:
         self.model.fit(train, found)
-        self.remember(train)
+        self.vectors, self.classes = self.model.embed(train), train.target
 
     def remember(self, rows: Examples) -> None:
-        """Takes these rows, whose classes are known, for those that vote."""
-        self.vectors, self.classes = self.model.embed(rows), rows.target
+        """Lets these rows, whose classes are known, vote too."""
+        self.vectors = np.concatenate([self.vectors, self.model.embed(rows)])
+        self.classes = np.concatenate([self.classes, rows.target])
 
     def predict(self, rows: Examples) -> Ranked:
         parts = [self._predicted(rows.take(np.arange(start, min(start + _AT_ONCE, len(rows))))) for start in range(0, max(len(rows), 1), _AT_ONCE)]

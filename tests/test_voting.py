@@ -77,7 +77,7 @@ def test_rows_that_are_remembered_later_vote_from_then_on():
     model = voting(Sure(), votes=1, vote_share=0.9)
     model.fit(rows([[1, 0]], [0]), {})
     before = model.predict(rows([[0, 1]]))
-    model.remember(rows([[1, 0], [0, 1]], [0, 1]))
+    model.remember(rows([[0, 1]], [1]))
     after = model.predict(rows([[0, 1]]))
     assert before.positions[0, 0] == 2 and after.positions[0, 0] == 1
     assert after.scores[0, :2] == pytest.approx([0.9, 0.1], abs=1e-5)
