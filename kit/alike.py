@@ -1,5 +1,6 @@
 """Rows that are near copies of one another: pictures of one thing, taken or drawn at once, must not vouch for each other across folds."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     pictures = {name: column for name, column in tables.schema.items() if column.kind == "image"}
     if not pictures:
         raise ConfigError(f"score.alike compares pictures, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
-    how = Gathering(competition.home / "cache", (), config.train["threads"], progress)
+    how = Gathering(competition.home / "cache", (), config.train.get("threads") or len(os.sched_getaffinity(0)), progress)
     _, _, stores = gathered(tables.train, tables.test, pictures, config.encoders, how)
     features = np.hstack([store.features[: len(tables.train)] for store in stores.values()])
     return chained(features, target, least)

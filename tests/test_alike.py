@@ -40,7 +40,7 @@ def test_groups_do_not_depend_on_the_scale_or_place_of_the_features():
 
 def test_copies_share_a_fold(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    competition = open_competition("landmark-recognition", overrides=["score.alike=0.6", "model.name=constant", "encoders.image.features=pixels", "score.folds.only=0", "train.threads=1"])
+    competition = open_competition("landmark-recognition", overrides=["score.alike=0.6", "model.name=constant", "encoders.image.features=pixels", "score.folds.only=0"])
     competition.open_adapter(tmp_path).write_sample(tmp_path / "sample")
     adapter = competition.open_adapter(tmp_path / "sample")
     tables = adapter.tables()
