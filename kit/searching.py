@@ -60,9 +60,9 @@ def nearest(
 def approximate(m: int, n: int) -> bool:
     """Whether "auto" searches graphs for m queries in a gallery of n: from a million on both sides.
 
-    A graph must be built first, by one thread, so that it comes out the same each time. Measured with embeddings of 256 (see
-    benchmarks/README.md), a query costs as much either way at about 300,000 rows, and a graph is built in the time of half as many queries as
-    it has rows: it pays where both sides are large, and the more cores there are, the larger.
+    A graph must be built first, by one thread, so that it comes out the same each time. Measured with 100,000 embeddings of 256 on both sides,
+    that takes 2.6 times as long as exact search (benchmarks/README.md) and finds 0.97 of it; at half the rows 3.4 times as long. Where it begins
+    to pay is extrapolated from there, and the more cores there are, the later.
     """
     return min(m, n) >= _GRAPH_ROWS
 
