@@ -179,6 +179,25 @@ def test_frozen_epochs_teach_the_head_alone():
     assert any(not torch.equal(second[k], first[k]) for k in start if not k.startswith("last"))
 
 
+def test_frozen_layers_and_their_statistics_stay_as_they_were_while_the_others_learn():
+    model = build(freeze_layers=2, epochs=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.preparation.fit(drawn().features)
+        start = model._build().state_dict()
+    model.fit(drawn(), {})
+    after = model.network.state_dict()
+    frozen = {name.rsplit(".", 1)[0] for name, layer in model.network.layers().items() if layer < 2}
+    assert len(frozen) == 2
+    assert all(torch.equal(after[k], start[k]) == (k.rsplit(".", 1)[0] in frozen) for k in start)
+    assert all(p.requires_grad for p in model.network.parameters())
+
+
+def test_more_frozen_layers_than_there_are_is_an_error():
+    with pytest.raises(ConfigError, match="train.freeze_layers = 99: this network has 8 layers under its head"):
+        build(freeze_layers=99).fit(drawn(), {})
+
+
 def test_deeper_layers_learn_more_slowly():
     network = find("zoo", "convnet")(type("I", (), {"outputs": 2, "side": 16})(), **SMALL)
     optimizer = optimizer_for(network, "sgd", lr=1.0, weight_decay=0.0, layer_decay=0.5, layers=network.layers())

@@ -51,6 +51,7 @@ class Neural:
         lr: float = 0.0,
         layer_decay: float = 1.0,
         freeze_epochs: int = 0,
+        freeze_layers: int = 0,
         weight_decay: float = 0.1,
         optimizer: str = "adamw",
         schedule: Schedule = "cosine",
@@ -73,6 +74,7 @@ class Neural:
         lr             at its highest, per step; 0 is what suits the network
         layer_decay    0..1, what a layer's lr is multiplied by for each layer above it
         freeze_epochs  first epochs in which only the head learns
+        freeze_layers  first layers, counted from the stem, that never learn: less to spoil, and a quicker step
         weight_decay   per step, times lr; none for biases, norms and tables with sparse gradients
         optimizer      adamw, nadam, sgd, or another of torch or timm by its name
         schedule       of lr over all steps
@@ -111,7 +113,7 @@ class Neural:
             check_optimizer(given["optimizer"])
         except ConfigError as error:
             problems.append(str(error))
-        for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head")):
+        for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head")):
             if given[key] not in (0, 1.0) and not hasattr(self.network_type, asked):
                 problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
         if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
@@ -282,7 +284,7 @@ class Neural:
         epochs, size = next(usual for most, usual in (_BY_ROWS if self.augment is None else _BY_PICTURES).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
         lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
-        same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs")
+        same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs", "freeze_layers")
         return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 
     def _identity(self, train: Examples, plan: Plan) -> str:

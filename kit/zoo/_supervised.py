@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
+from kit.zoo._freezing import first_layers, freeze
 from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
@@ -46,6 +47,7 @@ class Plan:
     accumulate: int = 1
     layer_decay: float = 1.0
     freeze_epochs: int = 0
+    freeze_layers: int = 0
     sampling: Literal["rows", "classes"] = "rows"
 
     @property
@@ -186,19 +188,14 @@ class Supervised(pytorch_lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(zlib.crc32(f"{self.plan.seed} {self.epoch} {self.trainer.global_rank}".encode()))  # for dropout
         self.total, self.unchecked = torch.zeros((), device=self.device), None
-        if self.plan.freeze_epochs:
-            self._freeze(self.epoch < self.plan.freeze_epochs)
+        if self.plan.freeze_epochs or self.plan.freeze_layers:
+            freeze(self.network, self._frozen(self.epoch))
 
-    def _freeze(self, frozen: bool) -> None:
-        """Only the head, and weights of the loss, learn while the rest, whose running statistics stand still too, is frozen."""
-        head = self.network.head()
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(not frozen or name in head)
-        self.network.train(not frozen)
-        if frozen:
-            for place, module in self.network.named_modules():
-                if isinstance(module, nn.Dropout) or any(f"{place}.{name}" in head for name, _ in module.named_parameters(recurse=False)):
-                    module.train()
+    def _frozen(self, epoch: int) -> set[str]:
+        """The parameters that stand still in this epoch; weights of the loss always learn."""
+        if epoch < self.plan.freeze_epochs:
+            return {name for name, _ in self.network.named_parameters()} - self.network.head()
+        return first_layers(self.network, self.plan.freeze_layers) if self.plan.freeze_layers else set()
 
     def training_step(self, batch: dict[str, Tensor], position: int) -> Tensor:
         self._check()
@@ -254,8 +251,7 @@ class Supervised(pytorch_lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         self._check()
         mean = self.trainer.strategy.reduce(self.total, reduce_op="mean").item() / self.plan.batches
-        if self.plan.freeze_epochs:
-            self._freeze(False)  # all parameters are there again for whoever looks at them
+        freeze(self.network, set())  # all parameters are there again for whoever looks at them
         if not self.trainer.is_global_zero:
             return
         if self.checkpoints is not None:

@@ -31,7 +31,7 @@ def train(module: Supervised, progress: Callable[[str], None], *, accelerator: s
             max_epochs=module.plan.epochs - module.progress.epochs,
             accelerator=accelerator,
             devices=devices,
-            strategy=_Spawned(start_method="spawn", find_unused_parameters=module.plan.freeze_epochs > 0) if devices > 1 else "auto",  # plain ddp would start the whole command again
+            strategy=_Spawned(start_method="spawn", find_unused_parameters=module.plan.freeze_epochs + module.plan.freeze_layers > 0) if devices > 1 else "auto",  # plain ddp would start the whole command again
             precision=precision,
             accumulate_grad_batches=module.plan.accumulate,
             plugins=[SafetensorsIO()],
