@@ -52,7 +52,7 @@ def read(data: Path) -> tuple[Examples, Examples]:
 
     def rows(n: int) -> Features:
         features = Features.of(n)
-        features.pictures["image"] = Pictures(album, np.arange(n))
+        features.media["image"] = Pictures(album, np.arange(n))
         return features
 
     ids = np.arange(len(flat)).astype(str).astype(object)

@@ -63,7 +63,7 @@ def digits() -> tuple[Examples, Examples]:
     cells[:] = list((found.images * 15).astype(np.uint8))
     album = gather(cells, folder=None, size=0, cache="never", threads=1, progress=lambda line: None)
     features = Features.of(len(cells))
-    features.pictures["image"] = Pictures(album, np.arange(len(cells)))
+    features.media["image"] = Pictures(album, np.arange(len(cells)))
     everyone = Examples(np.arange(len(cells)).astype(str).astype(object), features, found.target)
     order = np.random.default_rng(0).permutation(len(cells))
     held = round(0.3 * len(cells))

@@ -35,6 +35,7 @@ from kit.transforms import Augment
 from kit.transforms.albumentations import Albumentations
 from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._preparation import Rows
+from kit.zoo._views import PictureViews
 
 SIDE, BATCH, AHEAD = 224, 64, 4
 KEPT = round(1.25 * SIDE)  # pixels of the shorter side, as a resolved config has it
@@ -90,8 +91,8 @@ def bare(paths: list[str], workers: int) -> DataLoader:
 def kits(album: Album, workers: int) -> DataLoader:
     n = len(album)
     nothing = torch.zeros((n, 0))
-    rows = Rows(nothing, nothing.int(), target=torch.zeros(n), weight=torch.ones(n), pictures=Pictures(album, np.arange(n)))
-    data = Batches(rows, 1, Albumentations(Augment(recipe="light", size=SIDE)))
+    rows = Rows(nothing, nothing.int(), target=torch.zeros(n), weight=torch.ones(n), media={"image": Pictures(album, np.arange(n))})
+    data = Batches(rows, 1, {"image": PictureViews(Albumentations(Augment(recipe="light", size=SIDE)), SIDE)})
     order = Order(n, -(-n // BATCH), 1, 0, lambda: 0, 0, 1, lambda epoch: SIDE)
     return loader(data, order, workers=workers, prefetch=AHEAD, device=torch.device("cpu"))
 

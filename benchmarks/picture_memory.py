@@ -48,7 +48,7 @@ def train(folder: Path) -> None:
     told = lambda line: print(line, file=sys.stderr)  # noqa: E731
     album = gather(np.array(paths, object), folder=folder / "cache", size=SIDE, cache="always", threads=2, progress=told)
     features = Features.of(len(paths))
-    features.pictures["image"] = Pictures(album, np.arange(len(paths)))
+    features.media["image"] = Pictures(album, np.arange(len(paths)))
     target = np.random.default_rng(1).integers(0, CLASSES, len(paths))
     setup = Setup("multiclass", CLASSES, "cross_entropy", threads=2, progress=told, augment={"size": SIDE // 2})
     loop = {"accelerator": "cpu", "precision": "32-true", "channels_last": "yes", "workers": 2}

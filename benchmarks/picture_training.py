@@ -31,6 +31,7 @@ from kit.zoo._inputs import Inputs
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Plan, Supervised
 from kit.zoo._training import train
+from kit.zoo._views import PictureViews
 from kit.zoo.timm import Timm
 
 CLASSES, BATCH, LR, DECAY, WARMUP, CLIP = 10, 32, 5e-4, 0.1, 0.05, 1.0
@@ -49,7 +50,7 @@ def made(count: int, side: int) -> Rows:
     cells[:] = list(pixels)
     album = gather(cells, folder=None, size=0, cache="never", threads=1, progress=lambda line: None)
     nothing = torch.zeros((count, 0))
-    return Rows(nothing, nothing.int(), target=torch.from_numpy(target), weight=torch.ones(count), pictures=Pictures(album, np.arange(count)))
+    return Rows(nothing, nothing.int(), target=torch.from_numpy(target), weight=torch.ones(count), media={"image": Pictures(album, np.arange(count))})
 
 
 def bare(rows: Rows, epochs: int, side: int, threads: int) -> Iterator[float]:
@@ -67,7 +68,7 @@ def bare(rows: Rows, epochs: int, side: int, threads: int) -> Iterator[float]:
     for epoch in range(epochs):
         total = torch.zeros(())
         for some in np.array_split(np.random.default_rng([0, epoch]).permutation(len(rows)), batches):
-            pictures = torch.from_numpy(np.stack([view(rows.pictures[n]) for n in some])).permute(0, 3, 1, 2)
+            pictures = torch.from_numpy(np.stack([view(rows.media["image"][n]) for n in some])).permute(0, 3, 1, 2)
             loss = nn.functional.cross_entropy(network((pictures.float() - mean) / deviation), rows.target[some])
             optimizer.zero_grad()
             loss.backward()
@@ -94,7 +95,7 @@ def main() -> int:
     plan = Plan(epochs, BATCH, -(-count // BATCH), 0, threads, LR, DECAY, "adamw", "cosine", WARMUP, CLIP, 0.0)
     transforms = Albumentations(Augment(recipe="none", size=side))
     loss = find("losses", "cross_entropy")("multiclass")
-    module = Supervised(network, loss, rows, np.arange(count), plan, Progress(), None, "", transforms, Looking(side), Feeding())
+    module = Supervised(network, loss, rows, np.arange(count), plan, Progress(), None, "", {"image": PictureViews(transforms, side)}, Looking(side), Feeding())
     peer = bare(rows, epochs, side, threads)
     losses: list[tuple[float, float]] = []
     seconds: list[tuple[float, float]] = []

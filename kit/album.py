@@ -5,10 +5,8 @@ and kept. A file that several rows name is decoded once.
 """
 
 import hashlib
-import mmap
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,22 +15,20 @@ import numpy as np
 import pandas as pd
 
 from kit import decoded
-from kit.archives import identity
-from kit.errors import DataError, shorten
-from kit.pictures import KINDS, MOST_PIXELS, Damaged, as_rgb, check, shrink
+from kit.pictures import KINDS, MOST_PIXELS, as_rgb, check, shrink
+from kit.stores import Block, Damaged, Store, distinct, each, key_of
 
 _FORMAT = 1  # of the cache: one more whenever equal sources would give other pixels
 _BLANK = 64  # pixels, the side of a blank picture where no size is asked for
 
 
-class Album:
+class Album(Store):
     """The pictures of n rows.
 
-    there  (n,) bool: False where the picture is damaged, or where none is named
-    key    of what the pictures are, in the order of the rows, and of how they are decoded: names (relative to their common folder), sizes
-           and times of change of files, and the values of arrays
     A pickled album holds the path of its cache or the paths of its pictures, and pixels only of arrays that lie in memory.
     """
+
+    kind, one, words = "image", "picture", KINDS
 
     def __init__(
         self,
@@ -44,19 +40,11 @@ class Album:
         size: int,
     ):
         """
-        rows    (n,) int64, which of the m pictures a row has; -1 for none
-        kinds   (m,) int8: 0, or 1 + the position in KINDS
         pixels  by picture: (h, w), (h, w, 1) or (h, w, 3) uint8
-        names   by picture, at least of the damaged ones
         size    pixels of the shorter side of large pictures; 0 is any
         """
-        self.key, self.there = key, (rows >= 0) & (np.append(kinds, 1)[rows] == 0)
-        self._rows, self._pixels, self._names, self._size = rows, pixels, names, size
-        self._kinds = np.frombuffer(mmap.mmap(-1, max(len(kinds), 1)), np.int8, len(kinds))  # what forked loader workers meet is seen here
-        self._kinds[:] = kinds
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        super().__init__(key, rows, kinds, names)
+        self._pixels, self._size = pixels, size
 
     def __getitem__(self, position: int) -> np.ndarray:
         """(h, w, 3) uint8, the caller's own; plain mid-grey where there is no picture.
@@ -75,72 +63,17 @@ class Album:
         side = self._size or _BLANK
         return np.full((side, side, 3), 128, np.uint8)
 
-    @property
-    def damage(self) -> dict[str, list[str]]:
-        """kind -> names of the pictures, relative to their common folder; each once, however many rows have it."""
-        return self._damage(np.arange(len(self._kinds)))
-
-    def _damage(self, pictures: np.ndarray) -> dict[str, list[str]]:
-        kinds = self._kinds[pictures]
-        return {
-            kind: [self._names[p] for p in pictures[kinds == n].tolist()] for n, kind in enumerate(KINDS, start=1) if (kinds == n).any()
-        }
-
-    def described(self) -> str:
-        """One sentence on what is damaged; "" if nothing is."""
-        return _described(self.damage, len(self._kinds))
-
     def release(self) -> None:
-        """Gives mapped pages back to the system: pictures looked at so far no longer count as this process's memory."""
         self._pixels.release()
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Some rows of an album.
-
-    rows  (n,) int64 positions in the album
-    """
-
-    album: Album
-    rows: np.ndarray
+class Pictures(Block):
+    """Some rows of an album: (h, w, 3) uint8 by position."""
 
     @property
-    def there(self) -> np.ndarray:
-        return self.album.there[self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, position: int) -> np.ndarray:
-        return self.album[self.rows[position]]
-
-    def take(self, rows: np.ndarray) -> "Pictures":
-        """rows  (m,) positions, or (n,) bool"""
-        return Pictures(self.album, self.rows[rows])
-
-
-def check_share(album: Album, rows: np.ndarray, most: float, what: str) -> None:
-    """Raises DataError where more than this share of the pictures that the rows name is damaged.
-
-    rows  (k,) positions in the album
-    most  0..1
-    what  the rows' name in the message
-    """
-    named = np.unique(album._rows[rows])
-    named = named[named >= 0]
-    damage = album._damage(named)
-    if sum(map(len, damage.values())) > most * len(named):
-        raise DataError(
-            f"too many pictures of {what} cannot be used: {_described(damage, len(named))}\n"
-            f"expected a share of at most {most:g}\n"
-            "fetch them again and see that they lie where the rows say, or raise encoders.image.most_damaged"
-        )
-
-
-def _described(damage: dict[str, list[str]], named: int) -> str:
-    kinds = ", ".join(f"{len(names)} {kind} ({shorten(names, 3)})" for kind, names in damage.items())
-    return f"{sum(map(len, damage.values()))} of {named} pictures are damaged: {kinds}" if damage else ""
+    def album(self) -> Album:
+        return self.store
 
 
 # --- gathering -------------------------------------------------------------------------------------------------------------------
@@ -184,8 +117,8 @@ def gather(
     """
     assert folder is not None or cache != "always", "a cache needs a folder"
     began = time.monotonic()
-    rows, pictures, names = _distinct(sources)
-    key = _key(rows, pictures, names, size, most_pixels)
+    rows, pictures, names = distinct(sources, "picture")
+    key = key_of(f"{_FORMAT} {size} {most_pixels}", rows, pictures, names)
     files = [p for p in pictures.values() if isinstance(p, str)]
     how = {"size": size, "most_pixels": most_pixels}
     path = None if folder is None or cache == "never" else Path(folder) / f"{key}.u8"
@@ -207,48 +140,8 @@ def gather(
             key = hashlib.sha256(f"{key} by headers".encode()).hexdigest()[:16]  # fewer may count as damaged than once decoded
             done = "headers checked, decoded at each access" + (f" (to keep them takes {room})" if path is not None else "")
     album = Album(key, rows, kinds, pixels, names, size)
-    damage = ", ".join(f"{len(v)} {k}" for k, v in album.damage.items()) or "none"
-    progress(f"pictures {len(pictures)}: {done}, {time.monotonic() - began:.1f} s; damaged: {damage}")
+    progress(f"pictures {len(pictures)}: {done}, {time.monotonic() - began:.1f} s; damaged: {album.counted()}")
     return album
-
-
-def _distinct(sources: Iterable) -> tuple[np.ndarray, dict[str | bytes, str | np.ndarray], list[str]]:
-    """Which picture each row has (-1 for none), the pictures by their path or digest, and their names.
-
-    Raises DataError for cells that are no picture at all.
-    """
-    rows: list[int] = []
-    pictures: dict[str | bytes, str | np.ndarray] = {}
-    places: dict[str | bytes, int] = {}
-    names: list[str] = []
-    for row, cell in enumerate(sources):
-        mark: str | bytes
-        if isinstance(cell, np.ndarray):
-            mark = hashlib.sha256(f"{cell.shape} {cell.dtype} ".encode() + cell.tobytes()).digest()
-        elif isinstance(cell, str | Path):
-            mark = cell = str(cell)
-        elif cell is None or (pd.api.types.is_scalar(cell) and pd.isna(cell)):
-            mark = ""
-        else:
-            raise DataError(
-                f"row {row} has {str(cell)[:60]} ({type(cell).__name__}) for a picture\nexpected a path as text, or an array: mend the adapter that makes it"
-            )
-        if mark and mark not in places:
-            places[mark] = len(names)
-            pictures[mark] = cell
-            names.append(cell if isinstance(cell, str) else f"row {row}")
-        rows.append(places[mark] if mark else -1)
-    paths = [mark for mark in pictures if isinstance(mark, str)]
-    common = os.path.commonprefix([min(paths), max(paths)]) if paths else ""
-    common = common[: common.rfind("/") + 1]
-    return np.array(rows, np.int64), pictures, [name.removeprefix(common) for name in names]
-
-
-def _key(rows: np.ndarray, pictures: dict[str | bytes, str | np.ndarray], names: list[str], size: int, most_pixels: int) -> str:
-    told = hashlib.sha256(f"{_FORMAT} {size} {most_pixels} ".encode() + rows.tobytes())
-    for mark, name in zip(pictures, names):
-        told.update(mark if isinstance(mark, bytes) else f"{name}\0{identity(mark)}\0".encode(errors="surrogateescape"))
-    return told.hexdigest()[:16]
 
 
 def _checked(
@@ -263,7 +156,7 @@ def _checked(
         return picture
 
     kinds, held = np.zeros(len(pictures), np.int8), list(pictures)
-    for n, found in enumerate(decoded.each(look, pictures, threads, progress)):
+    for n, found in enumerate(each(look, pictures, "picture", threads, progress)):
         if isinstance(found, Damaged):
             kinds[n] = 1 + KINDS.index(found.kind)
         else:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from kit.competition import Competition, open_competition
 from kit.errors import ConfigError, RunError
-from kit.pipeline import UNSCORED, Says, train
+from kit.fitting import Says
+from kit.pipeline import UNSCORED, train
 
 LADDER = ("constant", "kmeans", "knn", "linear", "lightgbm", "mlp")
 

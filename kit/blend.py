@@ -16,8 +16,9 @@ from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
 from kit.divided import folded_truth
 from kit.errors import RunError, bullets, shorten
+from kit.fitting import Says
 from kit.folds import Fold
-from kit.pipeline import UNSCORED, Says, score_line, write_submission
+from kit.pipeline import NO_SCORE, UNSCORED, score_line, write_submission
 from kit.predictions import Predictions
 from kit.runs import Run
 from kit.scoring import Score, score_folds
@@ -54,7 +55,7 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             layout=adapter.layout(metric.needs(task.gives)),
         )
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
-        result = _scored(competition, tables, task, chosen, weights, run, says) if scored else {"score": UNSCORED, "constant": None, "post": {}, "folds": UNSCORED, "covered": 0, "validated": 0}
+        result = _scored(competition, tables, task, chosen, weights, run, says) if scored else dict(NO_SCORE)
         tested.write(run.folder / "test.parquet")
         write_submission(adapter, task, metric, tested, result["post"], run.folder / "submission.csv")
         run.save(

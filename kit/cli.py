@@ -87,7 +87,7 @@ def new(
 ) -> None:
     """Makes ./competitions/NAME: a known recipe, a template, or a config inferred from data files."""
     from kit import new as making
-    from kit.pipeline import Says
+    from kit.fitting import Says
 
     folder = making.make(name, data, template, overrides or [], Says(progress=lambda line: print(line, file=sys.stderr)))
     print(folder)
@@ -278,7 +278,7 @@ def _write_sample(name: str, preset: str | None, overrides: list[str]) -> Path:
 
 def _says():
     """Lines to standard output and error; on a terminal, progress is one line that changes, drawn by rich."""
-    from kit.pipeline import Says
+    from kit.fitting import Says
 
     if not sys.stderr.isatty():
         return Says(lambda line: print(line, flush=True), lambda line: print(line, file=sys.stderr, flush=True))

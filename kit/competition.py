@@ -11,7 +11,8 @@ from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import GROUPING, SCHEMES
-from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module
+from kit.hearing import Hearing
+from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module, takes_of
 from kit.scoring import Metric
 from kit.transforms import Augment
 
@@ -55,6 +56,11 @@ class Competition:
         kind, found = find_model(self.config.model["name"], self.folder)
         return kind, found, {k: v for k, v in self.config.model.items() if k in options(found)}
 
+    def takes(self) -> tuple[str, ...]:
+        """The column kinds that the model takes as they are."""
+        _, model, given = self.model()
+        return takes_of(model, given)
+
     def columns_from(self) -> Path | None:
         """The file of weights whose network makes columns for the model; None without one, and where the model itself starts from it."""
         weights = self.config.model.get("weights", "none")
@@ -63,7 +69,7 @@ class Competition:
     def pretraining(self) -> tuple[str, dict[str, Any]]:
         """The method of learning without labels, and all its options. Raises ConfigError for what does not go with it, or with the model."""
         method, given = part(self.config.pretrain, "method")
-        looks = "image" in getattr(self.model()[1], "takes", ())
+        looks = "image" in self.takes()
         method = method or ("simclr" if looks else "denoising")
         problems = check_options(PRETRAINING[method], given, "pretrain")
         if problems:
@@ -202,7 +208,9 @@ def checked(config: Config, folder: Path) -> Competition:
             problems.append(f'encoders.{kind}: no encoder for a column kind "{kind}"{did_you_mean(kind, names("encoders"))}')
         else:
             problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
-    problems += check_options(Augment, config.augment, "augment")
+    problems += check_options(Augment, {k: v for k, v in config.augment.items() if k != "audio"}, "augment")
+    heard = config.augment.get("audio", {})
+    problems += check_options(Hearing, heard, "augment.audio") if isinstance(heard, dict) else [f"augment.audio must be a table, not {heard!r}"]
     problems += _search_problems(config, task)
     problems += _pretraining_problems(config)
     if not problems and metric is not None:
@@ -321,7 +329,7 @@ def _search_problems(config: Config, task: Any) -> list[str]:
 def _shared(model: Any) -> dict[str, Any]:
     """The keys of [model] that are not the model's own affair, with their defaults: one for pictures starts from weights itself."""
     own = options(model)
-    return {} if "image" in getattr(model, "takes", ()) else {k: o.default for k, o in options(Modelling).items() if k not in own}
+    return {} if getattr(model, "takes", ()) else {k: o.default for k, o in options(Modelling).items() if k not in own}
 
 
 def _pretraining_problems(config: Config) -> list[str]:
@@ -349,10 +357,13 @@ def resolved(competition: Competition) -> Config:
         training |= {k: v for k, v in filled(find("estimators", "neural"), config.train).items() if k not in training}
     augment: dict[str, Any] = {}
     encoders = config.encoders
-    if "image" in getattr(model, "takes", ()):
-        augment = filled(Augment, config.augment)
+    takes = competition.takes()
+    if "image" in takes:
+        augment = filled(Augment, {k: v for k, v in config.augment.items() if k != "audio"})
         kept = round(_MORE_THAN_SEEN * augment["size"])
         encoders = {**encoders, "image": {**encoders.get("image", {}), "size": encoders.get("image", {}).get("size", 0) or kept}}
+    if "audio" in takes:
+        augment["audio"] = filled(Hearing, config.augment.get("audio", {}))
     task = find("tasks", config.output["task"], competition.folder)
     search = filled(needed("kit.searching", f'output.task = "{config.output["task"]}"').Search, config.search) if _searching(config, task) else {}
     output = {"task": config.output["task"], **filled(task, {k: v for k, v in config.output.items() if k != "task"})}

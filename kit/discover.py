@@ -235,7 +235,7 @@ class Looked:
         """Those with pictures in them, each walked once."""
         names = sorted(p.name for p in self.data.iterdir() if p.is_dir() and not p.name.startswith("."))
         held = {name: Folder(self.data, name) for name in names}
-        return {name: folder for name, folder in held.items() if folder.pictures}
+        return {name: folder for name, folder in held.items() if folder.media}
 
     def sample(self, ids: set[str]) -> Table | None:
         """The table whose rows are test pictures."""

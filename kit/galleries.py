@@ -80,7 +80,7 @@ def _parts(looked: Looked) -> list[_Part]:
     tables = [p for p in tables if len(p.ids) and p.ids.is_unique]
     named_so = {p.name.split(".")[0] for p in tables}
     folders = [(name, f) for name, f in looked.folders().items() if name not in named_so]
-    return tables + [_Part(name, None, pd.Series([stem(n) for n in f.pictures])) for name, f in folders]
+    return tables + [_Part(name, None, pd.Series([stem(n) for n in f.media])) for name, f in folders]
 
 
 def _sample(looked: Looked, parts: list[_Part]) -> Table | None:

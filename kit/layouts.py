@@ -126,7 +126,7 @@ def _class_folders(looked: Looked) -> Inferred | None:
     if not told and any(hint("train", t.name) for t in looked.known):
         return None
     folders = looked.folders()
-    classed = [n for n, f in folders.items() if all("/" in p for p in f.pictures) and len({p.split("/")[0] for p in f.pictures}) > 1]
+    classed = [n for n, f in folders.items() if all("/" in p for p in f.media) and len({p.split("/")[0] for p in f.media}) > 1]
     valid = [n for n in classed if _validates(n)] if len(classed) > 1 else []
     candidates = [n for n in classed if n not in valid and not hint("test", n)]
     if told not in folders if told else not candidates:
@@ -135,18 +135,18 @@ def _class_folders(looked: Looked) -> Inferred | None:
     test = looked.one("test", [n for n in folders if n not in (train, *valid)], "folder of test pictures")
     if test not in folders:
         raise KitError(f"input.test={test}: there is no picture in {looked.data / test}")
-    depth = max(p.count("/") for p in folders[train].pictures)
+    depth = max(p.count("/") for p in folders[train].media)
     which = looked.given.input.get("class_folder") or ("all" if depth > 1 else "")
-    labels = pd.Series([{"first": p.split("/")[0], "last": p.split("/")[-2]}.get(which, p.rpartition("/")[0]) for p in folders[train].pictures])
-    sample = looked.sample({name for p in folders[test].pictures for name in (p, stem(p), last(p), stem(last(p)))})
+    labels = pd.Series([{"first": p.split("/")[0], "last": p.split("/")[-2]}.get(which, p.rpartition("/")[0]) for p in folders[train].media])
+    sample = looked.sample({name for p in folders[test].media for name in (p, stem(p), last(p), stem(last(p)))})
     target = _target_of(looked, sample, "class")
-    found = Inferred(pd.DataFrame({"id": folders[train].pictures, target: labels}), pd.DataFrame({"id": folders[test].pictures}), id=["id"])
+    found = Inferred(pd.DataFrame({"id": folders[train].media, target: labels}), pd.DataFrame({"id": folders[test].media}), id=["id"])
     found.input = {"adapter": "image", "train": train, "test": test}
     counts = labels.value_counts()
     for role, name, holds in (
-        ("train", train, f"{len(labels)} pictures in {len(counts)} folders, such as {train}/{folders[train].pictures[0]}"),
+        ("train", train, f"{len(labels)} pictures in {len(counts)} folders, such as {train}/{folders[train].media[0]}"),
         ("valid", valid[0] if len(valid) == 1 else "", "folders of classes, and its name says that it validates"),
-        ("test", test, f"{len(folders[test].pictures)} pictures, such as {test}/{folders[test].pictures[0]}"),
+        ("test", test, f"{len(folders[test].media)} pictures, such as {test}/{folders[test].media[0]}"),
     ):
         if name:
             found.input[role] = name
@@ -191,7 +191,7 @@ def _table_of_names(looked: Looked) -> Inferred | None:
 
 def _of_names(looked: Looked, train: Table, sample: Table | None, id: str, home: str, away: str, pattern: str) -> Inferred:
     cells = looked.cells(sample)
-    ids = [stem(last(p)) for p in looked.folders()[away].pictures] if cells is None else list(cells.iloc[:, 0])
+    ids = [stem(last(p)) for p in looked.folders()[away].media] if cells is None else list(cells.iloc[:, 0])
     found = Inferred(read(looked.data / train.name, text=[id], **looked.form), pd.DataFrame({id: ids}), id=[id])
     found.input = {"adapter": "image", "train": train.name, "test": "test", "id": id} | ({"pictures": pattern} if pattern != "{part}/{id}" else {})
     found.findings += [

@@ -16,25 +16,11 @@ import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from kit.archives import open_file, unreadable
-from kit.errors import DataError, KitError
+from kit.errors import DataError
+from kit.stores import Damaged
 
-KINDS = ("missing", "empty", "truncated", "not a picture", "1x1", "too large")
+KINDS = ("missing", "empty", "truncated", "not a picture", "1x1", "too large")  # of damage; "1x1" is what hosts serve for a deleted picture
 MOST_PIXELS = 100_000_000  # 10,000 x 10,000: 300 MB once decoded
-
-
-class Damaged(KitError):
-    """A picture that cannot be used.
-
-    kind  one of KINDS. "truncated" begins as a picture and does not decode to its end; "1x1" is what hosts serve for a deleted picture
-    """
-
-    def __init__(self, kind: str, name: str):
-        assert kind in KINDS, kind
-        super().__init__(kind, name)
-        self.kind, self.name = kind, name
-
-    def __str__(self) -> str:
-        return f"{self.name} is damaged: {self.kind}"
 
 
 def decode(source: str | np.ndarray, *, most_pixels: int = MOST_PIXELS, least_side: int = 0) -> np.ndarray:

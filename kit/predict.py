@@ -9,13 +9,16 @@ from kit import files, runs
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, checked, locate
 from kit.config import read
-from kit.encoders import Encoders, Examples, Gathering
+from kit.encoders import Encoders, Examples
 from kit.errors import DataError, RunError, SubmissionError, shorten
-from kit.pipeline import QUERIES, UNLABELLED, Says, found_by, gathered_with, model_of, searches, takes_of, write_submission, write_vectors
+from kit.fitting import Says
+from kit.modelling import found_by, gathered_with, gathering, model_of, searches, write_vectors
+from kit.pipeline import UNLABELLED, write_submission
 from kit.predictions import Predictions
 from kit.reading import locate as packed
 from kit.runs import Run
 from kit.scoring import Metric
+from kit.shards import QUERIES
 from kit.tables import Column
 from kit.unlabelled import WEIGHTS, Learned
 
@@ -61,8 +64,7 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
         members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
         return adapter, metric, task.average([m[2] for m in members], blended["weights"]), sum(m[3] for m in members)
     schema = {name: Column(*c) for name, c in run.info["schema"].items()}
-    takes = takes_of(model_of(competition, task, says.progress))
-    how = Gathering(competition.home / "cache", takes, competition.config.train["threads"], says.progress)
+    how = gathering(competition, model_of(competition, task, says.progress), says.progress)
     gallery = adapter.new_gallery(schema) if searches(task) else None
     _, rows, gallery, stores = gathered_with(gallery, None, adapter.new_rows(schema), schema, competition.config.encoders, how)
     if (run.folder / UNLABELLED).is_dir():

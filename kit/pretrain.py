@@ -15,9 +15,10 @@ import pandas as pd
 from kit import files, runs
 from kit.competition import Competition, resolved
 from kit.config import Config
-from kit.encoders import Encoders, Examples, Gathering, gathered
+from kit.encoders import Encoders, Examples, gathered
 from kit.errors import DataError, shorten
-from kit.pipeline import Says, begun_with, model_of
+from kit.fitting import Says
+from kit.modelling import begun_with, gathering, model_of
 from kit.registry import needed
 from kit.runs import Run
 from kit.tables import Tables
@@ -78,7 +79,7 @@ def _of_no_model(config: Config) -> Config:
 def _contrasted(work: _Work) -> dict[str, Any]:
     config, tables = work.competition.config, work.tables
     model = model_of(work.competition, work.task, work.progress, work.run.folder / "checkpoints")
-    how = Gathering(work.competition.home / "cache", model.takes, config.train["threads"], work.progress)
+    how = gathering(work.competition, model, work.progress)
     train, test, stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
     if not stores:
         raise DataError(
@@ -88,7 +89,7 @@ def _contrasted(work: _Work) -> dict[str, Any]:
     everyone = pd.concat([train, test])
     encoders = Encoders(tables.schema, config.encoders, config.train["seed"], stores=stores)
     features = encoders.fit_transform(everyone, np.zeros((len(everyone), 0)))
-    examples = Examples(everyone.index.to_numpy(dtype=object), features).take(next(iter(features.pictures.values())).there)
+    examples = Examples(everyone.index.to_numpy(dtype=object), features).take(next(iter(features.media.values())).there)
     if len(examples) < 2:
         raise DataError("fewer than two pictures can be read: there is nothing to tell apart")
     work.result(f"data    {len(examples)} pictures of {len(tables.train)} train and {len(tables.test)} test rows, without labels")

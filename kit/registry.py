@@ -64,6 +64,11 @@ def find_model(name: str, folder: Path | None = None) -> tuple[str, Any]:
     return kind, find(kind, name)
 
 
+def takes_of(model: Any, given: dict[str, Any]) -> tuple[str, ...]:
+    """The column kinds that a model takes as they are; with some options it may take others."""
+    return model.takes_for(**given) if hasattr(model, "takes_for") else getattr(model, "takes", ())
+
+
 def own_module(folder: Path, stem: str) -> types.ModuleType:
     """A competition's own `<stem>.py`. Raises ConfigError where it cannot be read as Python, DependencyError where it lacks a library."""
     return _import(f"{stem}.py", lambda: own.load(folder, stem))

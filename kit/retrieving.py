@@ -11,10 +11,10 @@ import pandas as pd
 from kit.folds import Fold
 from kit.predictions import Predictions, joined
 from kit.scoring import Metric
-from kit.searching import Search, Shards
+from kit.searching import Search
+from kit.shards import GALLERY, QUERIES, Shards
 from kit.tasks.retrieval import Retrieval, parts_of
 
-QUERIES, GALLERY = "queries", "gallery"  # folders of a fold, with the vectors of the test rows and of the gallery
 VALID, DISTRACTORS = "valid", "distractors"  # and of validated rows, and of others that stand in the gallery with them
 _AT_ONCE = 16_384  # rows that are embedded before they are written
 

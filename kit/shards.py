@@ -8,6 +8,7 @@ import numpy as np
 from kit.errors import RunError
 from kit.files import read_json, whole, write_json
 
+QUERIES, GALLERY = "queries", "gallery"  # folders of a fold: the vectors of the test rows and of the gallery
 _BYTES = 2**28  # of a file
 _INDEX = "index.json"
 

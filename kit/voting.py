@@ -10,11 +10,12 @@ import numpy as np
 
 from kit.encoders import Examples
 from kit.estimators import read_arrays, write_arrays
-from kit.searching import Search, Shards, nearest
+from kit.searching import Search, nearest
+from kit.shards import GALLERY, Shards
 from kit.tasks.multiclass import LISTED, Ranked
 
 _AT_ONCE = 2_048  # rows whose probabilities of all classes are in memory together
-_GALLERY, _CLASSES = "gallery", "gallery.safetensors"
+_CLASSES = "gallery.safetensors"
 
 
 class Voting:
@@ -58,12 +59,12 @@ class Voting:
         self.save_gallery(folder)
 
     def save_gallery(self, folder: Path) -> None:
-        Shards.write(folder / _GALLERY, np.arange(len(self.vectors)).astype(str).astype(object), iter([self.vectors]), self.vectors.shape[1])
+        Shards.write(folder / GALLERY, np.arange(len(self.vectors)).astype(str).astype(object), iter([self.vectors]), self.vectors.shape[1])
         write_arrays(folder / _CLASSES, {"classes": self.classes})
 
     def load(self, folder: Path) -> None:
         self.model.load(folder)
-        self.vectors, self.classes = Shards.open(folder / _GALLERY).vectors(), read_arrays(folder / _CLASSES)["classes"]
+        self.vectors, self.classes = Shards.open(folder / GALLERY).vectors(), read_arrays(folder / _CLASSES)["classes"]
 
 
 def voted(classes: np.ndarray, places: np.ndarray, similar: np.ndarray, power: float, own: np.ndarray | None, share: float) -> np.ndarray:

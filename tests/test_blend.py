@@ -8,7 +8,7 @@ from kit.blend import best_of_each
 from kit.competition import open_competition
 from kit.errors import RunError
 from kit.files import read_json
-from kit.pipeline import Says
+from kit.fitting import Says
 from kit.predict import grade, predict
 from kit.predictions import Predictions
 from kit.runs import Run

@@ -45,9 +45,9 @@ def test_a_row_without_a_picture_has_missing_columns_and_no_other_row_changes(tm
 def test_a_model_that_takes_pictures_gets_them_and_no_columns_of_them(tmp_path):
     train, _, stores = gathered(*frames(tmp_path), SCHEMA, {}, Gathering(takes=("image",)))
     features = Encoders(SCHEMA, stores=stores).fit_transform(train, np.zeros((4, 1)))
-    assert features.dense.shape == (4, 1) and features.pictures["photo"][2].shape == (14, 20, 3)
+    assert features.dense.shape == (4, 1) and features.media["photo"][2].shape == (14, 20, 3)
     some = features.take(np.array([2, 0]))
-    assert some.pictures["photo"][1].tolist() == features.pictures["photo"][0].tolist() and some.dense[:, 0].tolist() == [2.0, 0.0]
+    assert some.media["photo"][1].tolist() == features.media["photo"][0].tolist() and some.dense[:, 0].tolist() == [2.0, 0.0]
 
 
 def test_features_are_computed_once_and_read_back_after(tmp_path, monkeypatch):

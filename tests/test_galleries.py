@@ -10,7 +10,8 @@ from kit import predict as predicting  # noqa: E402
 from kit.blend import blend  # noqa: E402
 from kit.competition import open_competition  # noqa: E402
 from kit.errors import KitError  # noqa: E402
-from kit.pipeline import UNSCORED, Says, train  # noqa: E402
+from kit.fitting import Says  # noqa: E402
+from kit.pipeline import UNSCORED, train  # noqa: E402
 from kit.predictions import Predictions  # noqa: E402
 
 CONFIG = """

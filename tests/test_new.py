@@ -11,7 +11,7 @@ import pytest
 from kit import apart, new, pipeline
 from kit.competition import open_competition
 from kit.errors import KitError
-from kit.pipeline import Says
+from kit.fitting import Says
 
 N, M = 120, 40  # training and test rows
 

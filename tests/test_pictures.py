@@ -17,9 +17,10 @@ pytest.importorskip("PIL")  # the extra `image`
 
 from PIL import Image
 
-from kit.album import Album, Pictures, check_share, gather
+from kit.album import Album, Pictures, gather
 from kit.errors import DataError, RunError
-from kit.pictures import KINDS, Damaged, check, decode, measure, shrink
+from kit.pictures import KINDS, check, decode, measure, shrink
+from kit.stores import Damaged
 
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 HALVES = np.zeros((8, 16, 3), np.uint8)  # left half red, right half blue: shows a turn
@@ -444,7 +445,7 @@ def test_row_that_names_no_picture_is_not_damaged(tmp_path, made):
         album = made([path, None, np.nan, "", pd.NA], cache=cache)
         assert album.there.tolist() == [True, False, False, False, False] and album.damage == {}
         assert album[1].shape == (64, 64, 3) and (album[1] == 128).all()
-        check_share(album, np.arange(5), 0.0, "the training rows")
+        album.check_share(np.arange(5), 0.0, "the training rows")
     assert not made([None, ""]).there.any()
 
 
@@ -487,11 +488,11 @@ def test_damage_is_counted_by_kind_and_grey(damaged, made, cache):
 
 def test_more_damage_than_allowed_stops_with_names(damaged, made):
     album = made(damaged)
-    check_share(album, np.arange(4), 0.0, "the training rows")
-    check_share(album, np.arange(10), 0.6, "the training rows")
-    check_share(album, np.array([0, 1, 2, 3, 4, 4, 4]), 0.2, "the training rows")  # one picture of five
+    album.check_share(np.arange(4), 0.0, "the training rows")
+    album.check_share(np.arange(10), 0.6, "the training rows")
+    album.check_share(np.array([0, 1, 2, 3, 4, 4, 4]), 0.2, "the training rows")  # one picture of five
     with pytest.raises(DataError) as error:
-        check_share(album, np.array([0, 1, 4, 6]), 0.1, "the training rows")
+        album.check_share(np.array([0, 1, 4, 6]), 0.1, "the training rows")
     assert str(error.value).split("\n") == [
         "too many pictures of the training rows cannot be used: 2 of 4 pictures are damaged: 1 missing (none.jpg), 1 truncated (cut.jpg)",
         "expected a share of at most 0.1",

@@ -14,7 +14,7 @@ from kit.competition import open_competition
 from kit.config import Config, read
 from kit.errors import KitError
 from kit.files import read_json
-from kit.pipeline import Says
+from kit.fitting import Says
 from kit.predictions import Predictions
 from kit.reading import read as read_table
 

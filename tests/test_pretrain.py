@@ -18,7 +18,7 @@ from kit.config import read
 from kit.encoders import Features
 from kit.errors import ConfigError, DataError, DependencyError, KitError
 from kit.files import read_json
-from kit.pipeline import Says
+from kit.fitting import Says
 from kit.pretrain import pretrain
 from kit.unlabelled import Learned
 from kit.zoo._checkpoint import Progress

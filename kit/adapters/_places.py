@@ -1,4 +1,4 @@
-"""Where pictures lie: names that a pattern gives are looked up among the files that a folder, or a zip, really holds.
+"""Where pictures and sounds lie: names that a pattern gives are looked up among the files that a folder, or a zip, really holds.
 
 A folder is walked once by os.scandir: to ask the system for each of 200,000 names would take longer, and their endings would have to
 be known.
@@ -19,11 +19,12 @@ from kit.archives import identity
 from kit.errors import DataError, bullets, did_you_mean, shorten
 from kit.tables import JOINT, MEDIA
 
-ENDINGS = MEDIA["image"]
+CALLED = {"image": "picture", "audio": "sound"}  # column kind -> what one file is called; with an s, the option of [input] that says where they lie
 
 
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)
+def is_medium(name: str, kind: str) -> bool:
+    """Whether a name has an ending of this kind's."""
+    return name.lower().endswith(MEDIA[kind])
 
 
 def is_table(name: str) -> bool:
@@ -31,8 +32,8 @@ def is_table(name: str) -> bool:
 
 
 def stem(name: str) -> str:
-    """Without the ending, where it is that of a picture."""
-    return name[: name.rfind(".")] if is_picture(name) else name
+    """Without the ending, where it is that of a picture or a sound."""
+    return name[: name.rfind(".")] if any(is_medium(name, kind) for kind in MEDIA) else name
 
 
 def last(name: str) -> str:
@@ -45,8 +46,12 @@ def last(name: str) -> str:
 class Folder:
     """The files below a folder, by their names relative to it, sorted. Hidden ones are left out."""
 
-    def __init__(self, data: Path, inside: str):
-        """inside  of data: a folder, or a folder within a zip"""
+    def __init__(self, data: Path, inside: str, kind: str = "image"):
+        """
+        inside  of data: a folder, or a folder within a zip
+        kind    of its media: image or audio
+        """
+        self.kind, self.one = kind, CALLED[kind]
         self.top, self._looks_below = data / inside, inside != ""  # below data itself lie the pictures of all parts
         zipped = _zip_of(data, inside)
         self.is_there = zipped is not None or self.top.is_dir()
@@ -57,8 +62,9 @@ class Folder:
             raise DataError(f"{self.top} holds {len(odd)} files whose names are not UTF-8: {shorten(map(repr, odd))}\nrename them")
 
     @cached_property
-    def pictures(self) -> list[str]:
-        return [name for name in self.names if is_picture(name)]
+    def media(self) -> list[str]:
+        """The pictures, or the sounds, of the kind."""
+        return [name for name in self.names if is_medium(name, self.kind)]
 
     def find(self, wanted: Iterable[str]) -> list[str | None]:
         """For each name the file's: itself, else that of another ending, else the one so called in a folder below; None where there is none.
@@ -73,7 +79,7 @@ class Folder:
                 several[name] = fits
         if several:
             examples = shorten((f"{name} is {' or '.join(fits[:3])}" for name, fits in several.items()), 3)
-            raise DataError(f"{len(several)} names fit several pictures in {self.top}: {examples}\nwrite folder and ending in input.pictures, or remove the copies")
+            raise DataError(f"{len(several)} names fit several {self.one}s in {self.top}: {examples}\nwrite folder and ending in input.{self.one}s, or remove the copies")
         return found
 
     @cached_property
@@ -90,7 +96,7 @@ class Folder:
     def _by(self, key: Callable[[str], str]) -> dict[str, list[str]]:
         if key not in self._indexes:
             index = self._indexes[key] = defaultdict(list)
-            for name in self.pictures:
+            for name in self.media:
                 index[key(name)].append(name)
         return self._indexes[key]
 
@@ -165,8 +171,8 @@ def _zip_of(data: Path, inside: str) -> Path | None:
 class Places:
     """A pattern such as "{part}/{id}.jpg": part is the word for train, test or validation, id the row's, another word a column."""
 
-    def __init__(self, data: Path, pattern: str):
-        self.data, self.pattern = data, pattern
+    def __init__(self, data: Path, pattern: str, kind: str = "image"):
+        self.data, self.pattern, self.kind, self.one = data, pattern, kind, CALLED[kind]
         self.pieces = re.split(r"\{([^{}]*)\}", pattern)  # text and words in turn
         self.words = [w for w in self.pieces[1::2] if w != "part"]
         self._folders: dict[str, Folder] = {}
@@ -174,16 +180,16 @@ class Places:
     def problems(self, known: Iterable[str]) -> list[str]:
         """What is wrong with the pattern, where rows have these columns."""
         known = {"id", *known}
-        told = f'input.pictures = "{self.pattern}"'
+        told = f'input.{self.one}s = "{self.pattern}"'
         found = [f"{told}: no column {{{w}}}{did_you_mean(w, known)}" for w in self.words if w not in known]
-        found += [f"{told} names one picture for all rows: it needs {{id}}, or a column's name in braces"] if not self.words else []
+        found += [f"{told} names one {self.one} for all rows: it needs {{id}}, or a column's name in braces"] if not self.words else []
         return found + ([f"{told} leads out of the data folder"] if _leads_out(self.pattern) else [])
 
     def folder(self, part: str) -> Folder:
         """What the pattern names before the first word that differs from row to row, walked once."""
         inside = self._text(part)[0].rpartition("/")[0]
         if inside not in self._folders:
-            self._folders[inside] = Folder(self.data, inside)
+            self._folders[inside] = Folder(self.data, inside, self.kind)
         return self._folders[inside]
 
     def _text(self, part: str) -> list[str]:
@@ -197,7 +203,7 @@ class Places:
         return filled
 
     def name(self, part: str, cells: dict[str, str]) -> str:
-        """Where the picture of a row lies, as the pattern has it; words without a cell stand for themselves."""
+        """Where the file of a row lies, as the pattern has it; words without a cell stand for themselves."""
         first, *rest = self._text(part)
         return first + "".join(cells.get(word, word) + text for word, text in zip(rest[::2], rest[1::2]))
 
@@ -209,7 +215,7 @@ class Places:
         """A full path for each row, missing where a cell that the pattern names is.
 
         rows  index id
-        look  for the ending, and for a picture of that name in a folder below
+        look  for the ending, and for a file of that name in a folder below
         """
         if problems := self.problems([*rows, *id]):
             raise DataError(bullets(problems))
@@ -224,7 +230,7 @@ class Places:
             names = [f"{name}{cell}{text}" for name, cell in zip(names, cells.mask(blank, ""))]
         wrong = [name for name in names if _leads_out(name)]
         if wrong:
-            raise DataError(f"{len(wrong)} rows name a picture out of the data folder: {shorten(wrong, 3)}\nwrite where it lies in the folder")
+            raise DataError(f"{len(wrong)} rows name a {self.one} out of the data folder: {shorten(wrong, 3)}\nwrite where it lies in the folder")
         found = self.folder(part).find(names) if look else [None] * len(names)
         top = os.fspath(self.data / inside)
         paths = [f"{top}/{there or name}" for there, name in zip(found, names)]
@@ -241,12 +247,12 @@ def _leads_out(name: str) -> bool:
     return name.startswith("/") or "\0" in name or (".." in name and ".." in name.split("/"))
 
 
-def located(data: Path, cells: pd.Series) -> pd.Series:
+def located(data: Path, cells: pd.Series, kind: str = "image") -> pd.Series:
     """Full paths of names relative to data. Raises DataError where one leads out of it."""
     named = cells.dropna()
     wrong = [name for name in named if _leads_out(name)]
     if wrong:
-        raise DataError(f"column {cells.name!r} names {len(wrong)} pictures out of the data folder: {shorten(wrong, 3)}\nwrite where they lie in the folder")
+        raise DataError(f"column {cells.name!r} names {len(wrong)} {CALLED[kind]}s out of the data folder: {shorten(wrong, 3)}\nwrite where they lie in the folder")
     return (f"{os.fspath(data)}/" + named).reindex(cells.index)
 
 
@@ -257,7 +263,7 @@ def any_there(data: Path, names: Iterable[str]) -> bool:
 
 
 def described(data: Path) -> str:
-    """What a folder holds, for a message: where pictures may be instead."""
+    """What a folder holds, for a message: where files may be instead."""
     there = sorted(f"{p.name}/" if p.is_dir() else p.name for p in data.iterdir())[:8] if data.is_dir() else []
     packed = [name for name in there if name.endswith(".zip")]
     hint = f"; unzip {packed[0]}, or name it as a folder, such as {packed[0]}/{{id}}" if packed else ""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.adapters import _sample
 from kit.adapters._places import is_table
 from kit.files import write_text
 
@@ -80,9 +79,10 @@ def _drawn(adapter: Any, folder: Path, random: np.random.Generator, planned: lis
         part, thing, label = planned[n]
         own = Drawn(part, adapter.sample_id(int(random.integers(1 << 62))), label, there=not (adapter.sample_loses and place % 60 == 30))
         found.append(own)
-        picture = _sample.draw_thing(random, thing) if thing >= 0 else _sample.draw(random, str(random.choice(_sample.SHAPES)), str(random.choice(list(_sample.COLOURS))))
+        how = adapter.drawing
+        picture = how.draw_thing(random, thing) if thing >= 0 else how.draw(random, str(random.choice(how.SHAPES)), str(random.choice(list(how.COLOURS))))
         if own.there:  # as after real downloads, some are not, and some are broken off
-            _sample.save(folder / adapter.sample_place(part, own.id, label), picture, truncated=adapter.sample_loses and place % 60 == 45)
+            how.save(folder / adapter.sample_place(part, own.id, label), picture, truncated=adapter.sample_loses and place % 60 == 45)
     return found
 
 

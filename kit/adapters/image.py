@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kit.adapters import _sample, _sample_things
-from kit.adapters._places import Folder, described, is_picture, is_table, last, stem
+from kit.adapters._places import Folder, described, is_medium, is_table, last, stem
 from kit.adapters.tabular import Tabular, findable
 from kit.errors import DataError, bullets, shorten
 from kit.files import write_text
@@ -22,6 +22,8 @@ from kit.tables import in_id_order
 
 class Image(Tabular):
     ids_restart = True
+    drawing: Any = _sample  # the module that makes a sample's files
+    sample_ending = "png"  # of a sample's files, where the pattern has none
     sample_answer = ""  # what the one answer column of a drawn sample submission is called, where that isn't the target's name
     sample_loses = False  # whether some of a sample's pictures are missing or broken off
 
@@ -78,22 +80,22 @@ class Image(Tabular):
 
     def _labelled_by_folder(self, name: str) -> pd.DataFrame:
         """The pictures of a folder that holds a folder a class. Raises DataError with all that is wrong in it."""
-        folder = Folder(self.data, name)
-        pictures = folder.pictures
+        folder, one = Folder(self.data, name, self.media), self.places.one
+        pictures = folder.media
         if not pictures:
-            what = f"no picture in {folder.top}" if folder.is_there else f"no folder {folder.top}"
-            raise DataError(f"{what}: expected {name}/<class>/<picture>, or a table of labels such as input.train = \"train.csv\"\n{described(self.data)}")
+            what = f"no {one} in {folder.top}" if folder.is_there else f"no folder {folder.top}"
+            raise DataError(f"{what}: expected {name}/<class>/<{one}>, or a table of labels such as input.train = \"train.csv\"\n{described(self.data)}")
         loose = [n for n in pictures if "/" not in n]
         deep = [n for n in pictures if n.count("/") > 1 and not self.class_folder]
-        problems = [f"{len(loose)} of {len(pictures)} pictures lie in {name} itself, in no folder of a class: {shorten(loose, 3)}"] if loose else []
-        problems += [f"{len(deep)} pictures lie deeper than {name}/<class>/: {shorten(deep, 3)}; say which folder is the class: input.class_folder"] if deep else []
-        problems += [f"input.{k}: pictures in folders have no columns" for k, v in (("columns", self.columns), ("drop", self.drop)) if v]
+        problems = [f"{len(loose)} of {len(pictures)} {one}s lie in {name} itself, in no folder of a class: {shorten(loose, 3)}"] if loose else []
+        problems += [f"{len(deep)} {one}s lie deeper than {name}/<class>/: {shorten(deep, 3)}; say which folder is the class: input.class_folder"] if deep else []
+        problems += [f"input.{k}: {one}s in folders have no columns" for k, v in (("columns", self.columns), ("drop", self.drop)) if v]
         problems += [f"{len(self.task.targets)} targets, but a folder's name is one"] if len(self.task.targets) > 1 else []
         if problems:
             raise DataError(bullets(problems))
-        if others := [n for n in folder.names if not is_picture(n)]:
-            self.notes.append(f"{len(others)} files in {name} have no picture's ending, so left out: {shorten(others, 3)}")
-        rows = pd.DataFrame({"image": [f"{folder.top}/{n}" for n in pictures], self.task.targets[0]: [self._class_of(n) for n in pictures]}, dtype="str")
+        if others := [n for n in folder.names if not is_medium(n, self.media)]:
+            self.notes.append(f"{len(others)} files in {name} have no {one}'s ending, so left out: {shorten(others, 3)}")
+        rows = pd.DataFrame({self.media: [f"{folder.top}/{n}" for n in pictures], self.task.targets[0]: [self._class_of(n) for n in pictures]}, dtype="str")
         return in_id_order(rows, pd.Index(_ids(pictures), dtype="str", name="id"))
 
     def _class_of(self, name: str) -> str:
@@ -108,9 +110,9 @@ class Image(Tabular):
         rows = self._with_pictures(pd.DataFrame(index=ids.sort_values().rename("id")), "test")
         if sample is not None:
             folder = self.places.folder(self._part("test"))
-            extra = set(folder.pictures) - {path.removeprefix(f"{folder.top}/") for path in rows["image"]}
+            extra = set(folder.media) - {path.removeprefix(f"{folder.top}/") for path in rows[self.media]}
             if extra and "{part}" in self.places.pattern:
-                self.notes.append(f"{len(extra)} pictures in {folder.top} are of no row of {self.sample_file}: {shorten(sorted(extra), 3)}")
+                self.notes.append(f"{len(extra)} {folder.one}s in {folder.top} are of no row of {self.sample_file}: {shorten(sorted(extra), 3)}")
         return rows
 
     def read_gallery(self, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -129,11 +131,11 @@ class Image(Tabular):
     def _ids_of_folder(self, part: str, what: str, how: str, lack: str) -> pd.Index:
         """Its pictures' own names, in no order that counts."""
         if not self.places.names_ids(part):
-            raise DataError(f'input.pictures = "{self.places.pattern}" does not tell which pictures are {what}\n{how}, or put {{part}} into the pattern')
+            raise DataError(f'input.{self.places.one}s = "{self.places.pattern}" does not tell which {self.places.one}s are {what}\n{how}, or put {{part}} into the pattern')
         folder = self.places.folder(part)
-        if not folder.pictures:
-            raise DataError(f"no picture in {folder.top}, {lack}\n{described(self.data)}")
-        return pd.Index(_ids(folder.pictures), dtype="str", name="id")
+        if not folder.media:
+            raise DataError(f"no {folder.one} in {folder.top}, {lack}\n{described(self.data)}")
+        return pd.Index(_ids(folder.media), dtype="str", name="id")
 
     # --- a sample of data --------------------------------------------------------------------------------------------------------
 
@@ -146,16 +148,17 @@ class Image(Tabular):
             _sample_things.write(self, folder)
             return
         random, folder, task = np.random.default_rng(0), Path(folder), type(self.task).__name__
-        shapes = random.choice(_sample.SHAPES[: 2 if task == "Binary" else 4], rows)
-        colours = [_sample.colour_of(random, shape) for shape in shapes]
+        shapes = random.choice(self.drawing.SHAPES[: 2 if task == "Binary" else 4], rows)
+        colours = [self.drawing.colour_of(random, shape) for shape in shapes]
         sizes = random.uniform(0.5, 1.0, rows)
-        ids = [f"{n:05d}" for n in random.permutation(rows * 10)[:rows]]
-        answers = pd.DataFrame(_answers(task, self.task, shapes, colours, sizes), index=ids)
+        ids = [self.sample_name(int(n)) for n in random.permutation(rows * 10)[:rows]]
+        answers = pd.DataFrame(self._sample_answers(task, shapes, colours, sizes), index=ids)
         parts = np.where(random.random(rows) < 0.3, "test", "train").astype(object)
         if self.valid_file:
             parts[(parts == "train") & (random.random(rows) < 0.25)] = "validation"
         for n, id in enumerate(ids):
-            _sample.save(folder / self.sample_place(parts[n], id, str(answers.iloc[n, 0])), _sample.draw(random, shapes[n], colours[n], size=sizes[n]))
+            drawn = self.drawing.draw(random, shapes[n], colours[n], size=sizes[n])
+            self.drawing.save(folder / self.sample_place(parts[n], id, str(answers.iloc[n, 0])), drawn)
         columns = {word: word for word in self.places.words if word != "id"}
         tables = {self.train_file: answers[parts == "train"].assign(**columns), self.valid_file: answers[parts == "validation"].assign(**columns)}
         tables[self.test_file] = answers.loc[parts == "test", []].assign(**columns)
@@ -164,8 +167,24 @@ class Image(Tabular):
             if is_table(name):
                 write_text(folder / name, table.rename_axis(self.id[0]).sort_index().to_csv(lineterminator="\n"))
 
+    def _sample_answers(self, kind: str, shapes: np.ndarray, colours: list[str], sizes: np.ndarray) -> dict[str, list]:
+        """Target -> what each file of a sample should give."""
+        targets = self.task.targets
+        if kind == "Regression":
+            return {name: list((sizes * (n + 1)).round(4)) for n, name in enumerate(targets)}
+        if kind == "Multilabel" and len(targets) > 1:
+            words = [*self.drawing.SHAPES, *self.drawing.COLOURS]
+            return {name: [int(words[n % len(words)] in pair) for pair in zip(shapes, colours)] for n, name in enumerate(targets)}
+        if kind == "Multilabel":
+            return {targets[0]: [self.task.separator.join(pair) for pair in zip(shapes, colours)]}
+        return {targets[0]: list(shapes)}
+
+    def sample_name(self, n: int) -> str:
+        """What the n-th file of a sample is called that is no thing's."""
+        return f"{n:05d}"
+
     def sample_id(self, word: int) -> str:
-        """What a picture of a sample is called.
+        """What a picture of a thing is called.
 
         word  below 2**62, drawn anew for each
         """
@@ -185,23 +204,10 @@ class Image(Tabular):
     def sample_place(self, part: str, id: str, label: str) -> str:
         name = {"train": self.train_file, "validation": self.valid_file}.get(part, "")
         place = self.places.name(self._part(part), {"id": id}) if not name or is_table(name) else f"{name}/{label}/{id}"
-        return place if is_picture(place) else f"{place}.png"
+        return place if is_medium(place, self.media) else f"{place}.{self.sample_ending}"
 
 
 def _ids(pictures: list[str]) -> list[str]:
     """Names without folder and ending, where that tells them apart."""
     short = [stem(last(name)) for name in pictures]
     return short if len(set(short)) == len(short) else pictures
-
-
-def _answers(kind: str, task: Any, shapes: np.ndarray, colours: list[str], sizes: np.ndarray) -> dict[str, list]:
-    """Target -> what each drawn picture should give."""
-    targets = task.targets
-    if kind == "Regression":
-        return {name: list((sizes * (n + 1)).round(4)) for n, name in enumerate(targets)}
-    if kind == "Multilabel" and len(targets) > 1:
-        words = [*_sample.SHAPES, *_sample.COLOURS]
-        return {name: [int(words[n % len(words)] in pair) for pair in zip(shapes, colours)] for n, name in enumerate(targets)}
-    if kind == "Multilabel":
-        return {targets[0]: [task.separator.join(pair) for pair in zip(shapes, colours)]}
-    return {targets[0]: list(shapes)}

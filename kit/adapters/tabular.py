@@ -21,6 +21,7 @@ from kit.registry import names
 from kit.tables import (
     FEATURE_KINDS,
     JOINT,
+    MEDIA,
     ROLE_KINDS,
     TEXT_KINDS,
     Column,
@@ -35,6 +36,7 @@ from kit.tables import (
 
 class Tabular(Submissions):
     exceptions: list[str] = []  # what `features` takes from test rows too, in words: it is recorded in every run
+    media = "image"  # kind of the column that `pictures` makes
     ids_restart = False  # whether validation rows may have ids of training rows: theirs then begin with "validation/"
 
     def __init__(
@@ -65,7 +67,7 @@ class Tabular(Submissions):
         id                 the column, or columns, that name a row; "" if there is none
         id_by_position     the n-th test row has the n-th id of the sample, since test rows carry no id
         columns            kind -> columns, where the inferred kind is not right; group, time, weight and given are roles,
-                           and a column with a role alone is no feature; cells of kind image name files below the data folder
+                           and a column with a role alone is no feature; cells of kind image and audio name files below the data folder
         pictures           where a row's picture lies, such as "{part}/{id}.jpg", which makes a column `image`: part is train, test
                            or validation, id the row's id, and the name of a column stands for its cell; an ending may be left
                            out, and a folder may lie in a zip
@@ -83,7 +85,7 @@ class Tabular(Submissions):
         self.train_file, self.test_file, self.sample_file, self.valid_file = train, test, sample_submission, valid
         self.id = [id] if isinstance(id, str) and id else list(id or [])
         self.id_by_position, self.columns, self.drop = id_by_position, columns, drop
-        self.places = _places.Places(self.data, pictures)
+        self.places = _places.Places(self.data, pictures, self.media)
         self.notes: list[str] = []  # on what was read
         self.form = {"separator": separator, "encoding": encoding}
         self.known_layout: tuple[list[str], list[str]] | None = None
@@ -226,7 +228,7 @@ class Tabular(Submissions):
         return problems
 
     def _with_pictures(self, rows: pd.DataFrame, part: str) -> pd.DataFrame:
-        return rows.assign(image=self.places.of(self._part(part), rows, self.id)) if self.places.pattern else rows
+        return rows.assign(**{self.media: self.places.of(self._part(part), rows, self.id)}) if self.places.pattern else rows
 
     def read_test(self, text: Sequence[str] = ()) -> pd.DataFrame:
         """Raw test rows, index id.
@@ -274,10 +276,10 @@ class Tabular(Submissions):
         return []
 
     def _made(self) -> set[str]:
-        return {*self.made_features(), *(["image"] if self._makes_pictures() else [])}
+        return {*self.made_features(), *([self.media] if self._makes_pictures() else [])}
 
     def _makes_pictures(self) -> bool:
-        """Whether there is a column `image` that no file holds."""
+        """Whether there is a column of pictures, or of sounds, that no file holds."""
         return bool(self.places.pattern)
 
     def features(self, rows: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
@@ -320,17 +322,16 @@ class Tabular(Submissions):
         return [*self.task.targets, *(c for c in self.answered if c not in self.task.targets)]
 
     def _located(self, rows: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.DataFrame:
-        """Typed rows with the full path of each picture. Raises DataError for a column whose pictures are all missing."""
-        for name in [n for n, c in schema.items() if c.kind == "image" and not holds_arrays(rows[n])]:
+        """Typed rows with the full path of each picture and each sound. Raises DataError for a column whose files are all missing."""
+        for name in [n for n, c in schema.items() if c.kind in MEDIA and not holds_arrays(rows[n])]:
             if name not in self._made():
-                rows[name] = _places.located(self.data, rows[name])
+                rows[name] = _places.located(self.data, rows[name], schema[name].kind)
             paths = rows[name].dropna()
             if len(paths) and not _places.any_there(self.data, paths):
-                raise DataError(
-                    f"none of the {len(paths)} pictures of {source} is there: {shorten(paths, 2)}\n"
-                    f"{_places.described(self.data)}\n"
-                    'input.pictures says where they lie, such as "{part}/{id}.jpg"'
-                )
+                kind = schema[name].kind
+                one, ending = _places.CALLED[kind], MEDIA[kind][0]
+                told = f'input.{one}s says where they lie, such as "{{part}}/{{id}}{ending}"' if kind == self.media else "write in the table where they lie in the folder"
+                raise DataError(f"none of the {len(paths)} {one}s of {source} is there: {shorten(paths, 2)}\n{_places.described(self.data)}\n{told}")
         return rows
 
     def _role(self, raw: pd.DataFrame, kind: str) -> pd.Series:
@@ -369,23 +370,24 @@ class Tabular(Submissions):
         return {part: self.features(f.copy(), everyone) for part, f in frames.items()}
 
     def _schema(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
-        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({"image": "image"} if self._makes_pictures() else {})
+        told = {c: kind for kind in FEATURE_KINDS for c in self.columns.get(kind, [])} | ({self.media: self.media} if self._makes_pictures() else {})
         role_only = {c for kind in (*ROLE_KINDS, "given") for c in self.columns.get(kind, [])} - set(told)
-        schema, notes, missing, constant, nowhere = {}, [], [], [], []
+        schema, notes, missing, constant = {}, [], [], []
+        nowhere: dict[str, list[str]] = {}
         for name in train:
             if name in role_only:
                 continue
             if name not in test:
                 missing.append(name)
             elif holds_arrays(train[name]):
-                schema[name] = Column("image")
+                schema[name] = Column(told.get(name, self.media))
             elif _is_constant(train[name]):
                 constant.append(name)
             else:
                 inferred = infer_kind(train[name])
                 kind = told.get(name, inferred.kind)
-                if kind == "image" and name not in {*told, *self.made_features()} and not _places.any_there(self._owner.data, train[name].dropna()):
-                    nowhere.append(name)
+                if kind in MEDIA and name not in {*told, *self.made_features()} and not _places.any_there(self._owner.data, train[name].dropna()):
+                    nowhere.setdefault(_places.CALLED[kind], []).append(name)
                     continue
                 schema[name] = inferred if kind == inferred.kind else Column(kind)
         unread = [n for n, c in schema.items() if c.kind not in names("encoders")]
@@ -396,8 +398,8 @@ class Tabular(Submissions):
             notes.append(f"not in {self._source}, so left out: {shorten(beyond)}")
         if constant:
             notes.append(f"one value in all training rows, so left out: {shorten(constant)}")
-        if nowhere:
-            notes.append(f"names pictures, none of which is in {self._owner.data}, so left out: {shorten(nowhere)}")
+        for one, columns in nowhere.items():
+            notes.append(f"names {one}s, none of which is in {self._owner.data}, so left out: {shorten(columns)}")
         if unread:
             notes.append(f"no encoder for their kind, so left out: {shorten(f'{n} ({schema[n].kind})' for n in unread)}")
         schema = {n: c for n, c in schema.items() if n not in unread}

@@ -26,7 +26,8 @@ class Features:
     dense   (n, d) float32, or float64 where whole numbers need it; missing is NaN
     codes   (n, c) int32 category codes: 0 is missing or never seen in training, `sizes[j]` counts the codes of column j, 0 included
     sparse  (n, s) CSR float32, or None
-    pictures  column -> album.Pictures of the n rows, decoded when asked for: for a model that takes them
+    media   column -> pictures, tokens or sounds of the n rows, for a model that takes them as they are. Each such block has a `kind`
+            (image, text, audio), `there` (n,) bool: False where a row has none, `take(rows)`, and a `key` that tells what it holds
     """
 
     dense: np.ndarray
@@ -35,7 +36,7 @@ class Features:
     code_names: list[str]
     sizes: list[int]
     sparse: scipy.sparse.csr_matrix | None = None
-    pictures: dict[str, Any] = field(default_factory=dict)
+    media: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def of(n: int, *, dense: dict[str, np.ndarray] | None = None, codes: dict[str, tuple[np.ndarray, int]] | None = None, sparse=None) -> "Features":
@@ -64,13 +65,13 @@ class Features:
             [n for p in parts for n in p.code_names],
             [s for p in parts for s in p.sizes],
             scipy.sparse.hstack(sparse, format="csr") if sparse else None,
-            {name: pictures for p in parts for name, pictures in p.pictures.items()},
+            {name: block for p in parts for name, block in p.media.items()},
         )
 
     def take(self, rows: np.ndarray) -> "Features":
         """rows  (m,) positions, or (n,) bool"""
         sparse = None if self.sparse is None else self.sparse[rows]
-        return replace(self, dense=self.dense[rows], codes=self.codes[rows], sparse=sparse, pictures={k: v.take(rows) for k, v in self.pictures.items()})
+        return replace(self, dense=self.dense[rows], codes=self.codes[rows], sparse=sparse, media={k: v.take(rows) for k, v in self.media.items()})
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Gathering:
 
     folder   of the cache; None keeps nothing
     takes    column kinds that the model takes as they are: of others, numbers are made
+    tokenizer  that the model's weights go with: as Hugging Face names it, a folder, or "package"; "" is one that is learned in the fold
     threads  that read at once
     """
 
@@ -108,6 +110,7 @@ class Gathering:
     takes: tuple[str, ...] = ()
     threads: int = 1
     progress: Callable[[str], None] = lambda line: None
+    tokenizer: str = ""
 
 
 @dataclass

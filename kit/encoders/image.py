@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from kit.album import Album, Pictures, check_share, gather
+from kit.album import Album, Pictures, gather
 from kit.encoders import Features, Gathering
 from kit.files import whole
 
@@ -59,7 +59,7 @@ class Image:
         )
         if told := album.described():
             how.progress(f"column {column}: {told}")
-        check_share(album, np.arange(training), self.most_damaged, f"the training rows (column {column})")
+        album.check_share(np.arange(training), self.most_damaged, f"the training rows (column {column})")
         return _Store(album, None if "image" in how.takes else self._frozen(album, how))
 
     def _frozen(self, album: Album, how: Gathering) -> np.ndarray:
@@ -88,7 +88,7 @@ class Image:
             store, rows = self.stores[name], columns[name].to_numpy(dtype=np.int64)
             if store.features is None:
                 parts.append(Features.of(n))
-                parts[-1].pictures[name] = Pictures(store.album, rows)
+                parts[-1].media[name] = Pictures(store.album, rows)
             else:
                 values = store.features[rows]
                 parts.append(Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((n, 0), np.int32), [], []))

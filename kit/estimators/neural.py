@@ -1,9 +1,8 @@
-"""A network from the zoo, trained by Lightning on scaled numbers, category codes, hashed n-grams and pictures, by a fixed schedule."""
+"""A network from the zoo, trained by Lightning on scaled numbers, category codes, hashed n-grams, pictures, texts and sounds, by a fixed schedule."""
 
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,21 +17,23 @@ from kit.encoders import Examples, Features
 from kit.errors import ConfigError, DataError, DependencyError, shorten
 from kit.estimators import Setup
 from kit.files import whole
-from kit.registry import find, names, needed
+from kit.hearing import Hearing
+from kit.registry import find, names, needed, takes_of
 from kit.transforms import Augment
+from kit.zoo._asking import of_media, of_tables
 from kit.zoo._checkpoint import Progress, read
-from kit.zoo._loading import Looks, loader
 from kit.zoo._measure import measured
 from kit.zoo._optimizers import Schedule, check_optimizer
 from kit.zoo._preparation import Preparation, Rows
 from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of, predicted
 from kit.zoo._training import train as run
+from kit.zoo._views import PictureViews, SoundViews, TextViews, Views
 
 _BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256), 1_000_000: (8, 512), np.inf: (5, 1024)}  # most: epochs, batch
-_BY_PICTURES = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
+_BY_MEDIA = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
 _LR = 1e-3  # for a network that names none of its own
-_ROWS_AT_ONCE = 4096  # in prediction
-_PICTURES_AT_ONCE = 128
+_CALLED = {"image": "pictures", "text": "texts", "audio": "sounds"}
+_ONE = {"image": "a picture", "audio": "a sound"}
 
 
 class Neural:
@@ -90,18 +91,24 @@ class Neural:
         """
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
-        self.takes: tuple[str, ...] = getattr(network, "takes", ())
+        self.takes = takes_of(network, network_options)
+        self.tokenizer: str = network.tokenizer_for(**network_options) if hasattr(network, "tokenizer_for") else ""
+        self.optional: bool = getattr(network, "optional", False)  # a network of many kinds takes those that are there
         self.embeds: bool = getattr(network, "embeds", False)
         self.loss = find("losses", setup.loss)(setup.task, **setup.loss_options)
-        self._check_options()
-        self.augment = self.transforms = None
+        self.views: dict[str, Views] = {"text": TextViews()} if "text" in self.takes else {}
+        self.augment = self.hearing = None
         if "image" in self.takes:
-            self.augment = Augment(**setup.augment)
-            self.transforms = find("transforms", self.augment.transforms)(self.augment)
+            self.augment = Augment(**{k: v for k, v in setup.augment.items() if k != "audio"})
+            self.views["image"] = PictureViews(find("transforms", self.augment.transforms)(self.augment), self.augment.size)
+        if "audio" in self.takes:
+            self.hearing = Hearing(**setup.augment.get("audio", {}))
+            self.views["audio"] = SoundViews(self.hearing)
+        self._check_options()
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
         self.centre, self.spread = np.zeros(1), np.ones(1)  # of the target, each (outputs,) for a regression
-        self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture
+        self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture or a sound
 
     def _check_options(self) -> None:
         setup, given, problems = self.setup, self.options, []
@@ -109,6 +116,8 @@ class Neural:
             problems.append(self._no_loss_for_it())
         if given["sampling"] == "classes" and setup.task != "multiclass":
             problems.append(f'train.sampling = "classes": rows of output.task = "{setup.task}" are not of one class each\nset train.sampling = "rows"')
+        if hasattr(self.network_type, "problems_of"):
+            problems += self.network_type.problems_of(**self.network_options)
         try:
             check_optimizer(given["optimizer"])
         except ConfigError as error:
@@ -118,6 +127,8 @@ class Neural:
                 problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
         if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
             problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
+        if self.optional and self.augment is not None and (self.augment.mixup or self.augment.cutmix):
+            problems.append("augment.mixup and augment.cutmix mix pictures alone, and this model looks at other columns beside them\nset both to 0")
         if self.loss.remembers and given["devices"] > 1:
             problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
         if problems:
@@ -138,16 +149,14 @@ class Neural:
 
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
-        if self.augment is None:
+        if not self.takes or train.target is None:
             return {}
         train = self._seen(train)
-        if train.target is None:
-            return {}
         self.preparation.fit(train.features)
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.setup.seed)
-            return measured(self._build(), self.loss, self._training_rows(train), self._plan(len(train)), self.transforms, self._looking(), self.options, self.setup.progress)
+            return measured(self._build(), self.loss, self._training_rows(train), self._plan(len(train)), self.views, self._looking(), self.options, self.setup.progress)
 
     def fit(self, train: Examples, found: dict) -> None:
         setup = self.setup
@@ -175,7 +184,7 @@ class Neural:
                 rows = self._training_rows(train)
                 looking, feeding = self._looking(), self._feeding()
                 module = Supervised(
-                    self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.transforms, looking, feeding
+                    self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.views, looking, feeding
                 )
                 run(module, setup.progress, precision=feeding.precision, **{k: self.options[k] for k in ("accelerator", "devices")})
         self.network.eval()
@@ -214,21 +223,33 @@ class Neural:
         return network, losses
 
     def _seen(self, train: Examples) -> Examples:
-        """The rows that have a picture, where pictures are what the network looks at: from the others nothing can be learned."""
-        if self.augment is None:
-            return train
-        if not train.features.pictures:
-            raise DataError("the rows have no column of pictures, which this model looks at\nname one: input.columns.image = [...]")
-        if len(train.features.pictures) > 1:
-            raise DataError(f"the rows have {len(train.features.pictures)} columns of pictures: {shorten(train.features.pictures)}; this model looks at one\ndrop the others: input.drop = [...]")
-        there = next(iter(train.features.pictures.values())).there
+        """The rows that have something to look at or to listen to, where that is what the network learns from: the others teach it nothing."""
+        found = [block.kind for block in train.features.media.values()]
+        problems = [f"the rows have no column of {_CALLED[k]}, which this model learns from\nname one: input.columns.{k} = [...]" for k in self.takes if k not in found and not self.optional]
+        for kind in {k for k in found if found.count(k) > 1}:
+            columns = [name for name, block in train.features.media.items() if block.kind == kind]
+            problems.append(f"the rows have {len(columns)} columns of {_CALLED[kind]}: {shorten(columns)}; this model looks at one\ndrop the others: input.drop = [...]")
+        if problems:
+            raise DataError("\n".join(problems))
+        there = self._there(train.features)
         if not there.any():
-            raise DataError("none of the training rows has a picture that can be read")
+            raise DataError(f"none of the training rows has {' and '.join(_ONE[k] for k in self._needed())} that can be read")
         return train if there.all() else train.take(there)
 
+    def _needed(self) -> list[str]:
+        """Kinds without which a row cannot be answered: an empty text is one, too."""
+        return [kind for kind in self.takes if kind != "text" and not self.optional]
+
+    def _there(self, features: Features) -> np.ndarray:
+        """(n,) bool"""
+        kinds = {block.kind: block.there for block in features.media.values()}
+        return np.all([np.ones(len(features), bool), *(kinds[kind] for kind in self._needed())], axis=0)
+
     def _looking(self) -> Looking:
-        a = self.augment
-        return Looking() if a is None else Looking(a.size, a.first_size, a.mixup, a.cutmix, a.mix_share)
+        a, sound_mixup = self.augment, 0.0 if self.hearing is None else self.hearing.mixup
+        if a is None:
+            return Looking(mix_share=1.0, sound_mixup=sound_mixup)
+        return Looking(a.size, a.first_size, a.mixup, a.cutmix, a.mix_share, sound_mixup)
 
     def _feeding(self) -> Feeding:
         given = self.options
@@ -241,8 +262,9 @@ class Neural:
 
     def _build(self) -> torch.nn.Module:
         """The network, and the weights of its loss; of rows without labels, whose prior is empty, a network without outputs."""
-        side, outputs = 0 if self.augment is None else self.augment.size, len(self.prior)
-        network = self.network_type(self.preparation.inputs(outputs, side), **self.network_options)
+        side, seconds = 0 if self.augment is None else self.augment.size, 0.0 if self.hearing is None else self.hearing.seconds
+        outputs = len(self.prior)
+        network = self.network_type(self.preparation.inputs(outputs, side, seconds), **self.network_options)
         if self.loss.embeds and outputs:
             self.loss.build(network.width, outputs)
         return network
@@ -277,11 +299,11 @@ class Neural:
 
     def _prepared(self, features: Features) -> Rows:
         rows = self.preparation.rows(features)
-        return rows if self.augment is not None else replace(rows, pictures=None)  # a network that takes none is fed from memory
+        return replace(rows, media={kind: block for kind, block in rows.media.items() if kind in self.takes})
 
     def _plan(self, n: int) -> Plan:
         given = self.options
-        epochs, size = next(usual for most, usual in (_BY_ROWS if self.augment is None else _BY_PICTURES).items() if n <= most)
+        epochs, size = next(usual for most, usual in (_BY_MEDIA if self.takes else _BY_ROWS).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
         lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
         same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs", "freeze_layers")
@@ -294,10 +316,9 @@ class Neural:
         deciding = {k: v for k, v in self.options.items() if k not in ("workers", "prefetch")}
         told = [asked, deciding, self.network_type.__qualname__, self.network_options, str(plan)]
         arrays = [*self.preparation.state.values(), train.target, train.weight]
-        if self.augment is not None:
-            pictures = next(iter(train.features.pictures.values()))
-            told += [asdict(self._looking()), setup.augment, pictures.album.key]
-            arrays += [pictures.rows, *(t.detach().numpy() for t in self.network.state_dict().values())]  # what it starts from, too
+        if self.takes:
+            told += [asdict(self._looking()), setup.augment, *(block.key for block in train.features.media.values())]
+            arrays += [t.detach().numpy() for t in self.network.state_dict().values()]  # what it starts from, too
         arrays += [t.detach().numpy() for t in self.loss.parameters()]
         identity = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
         for array in arrays:
@@ -329,47 +350,25 @@ class Neural:
         """(n, d) float64
 
         link     makes (n, d) of what the network gives
-        without  (d,) what stands where there is no picture
+        without  (d,) what stands where there is nothing to look at
         """
         torch.set_num_threads(self.setup.threads)
         device = _device(self.options["accelerator"])
         network = self.network.to(device)
         if self.loss.embeds:
             self.loss.to(device)
-        if not len(rows):
-            raw = np.empty((0, len(without)))
-        elif self.augment is None:
-            raw = self._of_tables(rows, network, device, link)
-        else:
-            raw = self._of_pictures(rows, network, device, link, without)
+        raw = np.tile(without, (len(rows), 1)).astype(np.float64)
+        there = np.flatnonzero(self._there(rows.features))
+        if len(there):
+            prepared = self._prepared((rows if len(there) == len(rows) else rows.take(there)).features)
+            if self.takes:
+                pooling = "mean" if self.hearing is None else self.hearing.pooling
+                raw[there] = of_media(network, prepared, self.views, self._feeding(), device, link, pooling)
+            else:
+                raw = of_tables(network, prepared, device, link)
         self.network.cpu()
         if self.loss.embeds:
             self.loss.cpu()
-        return raw
-
-    def _of_tables(self, rows: Examples, network: torch.nn.Module, device: torch.device, link: Callable[[Tensor], Tensor]) -> np.ndarray:
-        prepared, parts = self._prepared(rows.features), []
-        for some in torch.arange(len(rows)).split(_ROWS_AT_ONCE):
-            batch = {k: v.to(device) for k, v in prepared.batch(some).items()}
-            parts.append(link(network(batch)).cpu())
-        return torch.cat(parts).double().numpy()
-
-    def _of_pictures(self, rows: Examples, network: torch.nn.Module, device: torch.device, link: Callable[[Tensor], Tensor], without: np.ndarray) -> np.ndarray:
-        """The mean over the test-time views."""
-        feeding = self._feeding()
-        network = network.to(memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)  # decides last digits
-        there = np.flatnonzero(next(iter(rows.features.pictures.values())).there)
-        views = self.transforms.views(self.augment.size)
-        order = np.array_split(there, -(-len(there) * len(views) // _PICTURES_AT_ONCE)) if len(there) else []
-        looks = Looks(self._prepared(rows.features), views)
-        workers = feeding.workers if len(order) > 2 * feeding.workers else 0
-        raw = np.tile(without, (len(rows), 1)).astype(np.float64)
-        half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(feeding.precision)
-        for some, batch in zip(order, loader(looks, order, workers=workers, prefetch=feeding.prefetch, device=device)):
-            with torch.autocast(device.type, half) if half is not None else nullcontext():
-                given = network({k: v.to(device) for k, v in batch.items()})
-            each = link(given).cpu().double().numpy()
-            raw[some] = each.reshape(len(views), len(some), -1).mean(axis=0)
         return raw
 
     def save(self, folder: Path) -> None:

@@ -20,6 +20,11 @@ class Inputs:
     sparse   columns of the n-grams, given as `bag_indices`, `bag_offsets` (n,) and `bag_weights`, as an EmbeddingBag takes them
     outputs  columns of the network's output: (n, outputs), or (n, members, outputs) for an ensemble in one network
     side     pixels: pictures are given as `image` (n, 3, side, side) uint8; 0 where there are none
+    vocabulary  of the tokens, given as `tokens` (n, l) int64, 0 where padded, `mask` (n, l) bool and `segments` (n, l) int64, the text column
+             that each is of; 0 where there are no texts
+    longest  tokens of a row in a batch, the special ones included
+    rate     samples a second of sounds, given as `sound` (n, samples) float32 in -1..1; 0 where there are none
+    seconds  of a sound in a batch
     """
 
     dense: int
@@ -27,6 +32,10 @@ class Inputs:
     sparse: int
     outputs: int
     side: int = 0
+    vocabulary: int = 0
+    longest: int = 0
+    rate: int = 0
+    seconds: float = 0.0
 
 
 class InputLayer(nn.Module):

@@ -1,4 +1,4 @@
-"""Batches of prepared rows: an order of rows for each epoch, and pictures decoded and transformed by workers beside the training.
+"""Batches of prepared rows: an order of rows for each epoch, and pictures and sounds read by workers beside the training.
 
 What is random in a batch is decided by the seed, the epoch and the batch: no number of workers changes it.
 """
@@ -14,6 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kit.zoo._preparation import Rows
+from kit.zoo._views import Views
+
+_POOL = 50  # batches among which rows are exchanged by length: more would pad less, and mix the rows less
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Order:
     rank   of `ranks` processes, each of which sees its share of the same batches
     side   of an epoch's pictures
     classes  (n,) int64 of the rows: an epoch still has n rows, of each class equally many, some of them several times; None is each row once
+    lengths  (n,) tokens of the rows: rows of similar length share a batch, so that little of it is padding; None is any
     """
 
     n: int
@@ -53,6 +57,7 @@ class Order:
     ranks: int
     side: Callable[[int], int]
     classes: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.batches * self.parts
@@ -61,7 +66,10 @@ class Order:
         epoch = self.epoch()
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(self.n if self.classes is None else _evenly(self.classes, random))
-        for step, whole in enumerate(np.array_split(order, self.batches)):
+        wholes = np.array_split(order, self.batches)
+        if self.lengths is not None:
+            wholes = _bucketed(wholes, self.lengths, random)
+        for step, whole in enumerate(wholes):
             for part, rows in enumerate(np.array_split(whole[self.rank :: self.ranks], self.parts)):
                 seed = zlib.crc32(f"{self.seed} {epoch} {step} {self.rank} {part}".encode())
                 yield Asked(rows, len(whole), seed, self.side(epoch))
@@ -77,42 +85,55 @@ def _evenly(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.resize(rows, count) for rows, count in zip(members, asked)])
 
 
+def _bucketed(wholes: list[np.ndarray], lengths: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+    """The batches with their rows exchanged among _POOL of them by length, in a random order."""
+    found = []
+    for start in range(0, len(wholes), _POOL):
+        pool = wholes[start : start + _POOL]
+        rows = np.concatenate(pool)
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        found += np.split(rows, np.cumsum([len(whole) for whole in pool])[:-1])
+    return [found[n] for n in random.permutation(len(found))]
+
+
 class Batches(Dataset):
     """asked -> batch: what the network takes, `target`, `weight` (whose sums are means over the step's rows of all ranks) and `rows`."""
 
-    def __init__(self, rows: Rows, ranks: int, transforms: Any):
-        self.rows, self.ranks, self.transforms = rows, ranks, transforms
-        self.views: dict[int, Callable] = {}
+    def __init__(self, rows: Rows, ranks: int, views: dict[str, Views]):
+        """views  of each kind that the rows have"""
+        self.rows, self.ranks, self.views = rows, ranks, views
 
     def __getitem__(self, asked: Asked) -> dict[str, Tensor]:
         rows = torch.from_numpy(asked.rows).to(self.rows.dense.device)
         batch = self.rows.batch(rows)
-        if self.rows.pictures is not None:
-            if asked.side not in self.views:
-                self.views[asked.side] = self.transforms.training(asked.side)
-            self.transforms.seed(asked.seed)
-            batch["image"] = _stacked([self.views[asked.side](self.rows.pictures[n]) for n in asked.rows])
-            self.rows.pictures.album.release()
+        for kind, block in self.rows.media.items():
+            batch |= {f"{kind}_there": _at(block, asked.rows), **self.views[kind].training(block, asked.rows, asked.seed, asked.side)}
         return batch | {"target": self.rows.target[rows], "weight": self.rows.weight[rows] * (self.ranks / asked.of), "rows": rows}
 
 
 class Looks(Dataset):
-    """rows -> the network's batch for each test-time view of their pictures: (views x rows), the views of the first kind first."""
+    """(rows, looks), each (b,) -> the batch of these looks at these rows."""
 
-    def __init__(self, rows: Rows, views: list[Callable[[np.ndarray], np.ndarray]]):
+    def __init__(self, rows: Rows, views: dict[str, Views]):
         self.rows, self.views = rows, views
+        self.each = {kind: views[kind].looks(block) for kind, block in rows.media.items()}
 
-    def __getitem__(self, rows: np.ndarray) -> dict[str, Tensor]:
-        batch = {k: torch.cat([v] * len(self.views)) for k, v in self.rows.batch(torch.from_numpy(rows)).items()}
-        pictures = [self.rows.pictures[n] for n in rows]
-        batch["image"] = _stacked([view(picture) for view in self.views for picture in pictures])
-        self.rows.pictures.album.release()
+    @property
+    def counts(self) -> np.ndarray:
+        """(n,) looks of each row; a kind that has fewer of them than another shows its own again."""
+        return np.max([np.ones(len(self.rows), np.int64), *self.each.values()], axis=0)
+
+    def __getitem__(self, asked: tuple[np.ndarray, np.ndarray]) -> dict[str, Tensor]:
+        rows, looks = asked
+        batch = self.rows.batch(torch.from_numpy(rows).to(self.rows.dense.device))
+        for kind, block in self.rows.media.items():
+            batch |= {f"{kind}_there": _at(block, rows), **self.views[kind].seen(block, rows, looks % self.each[kind][rows])}
         return batch
 
 
-def _stacked(pictures: list[np.ndarray]) -> Tensor:
-    """(n, 3, h, w) uint8, channels last in memory: nothing is moved."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+def _at(block: Any, rows: np.ndarray) -> Tensor:
+    """(b,) bool: whether these rows have something to look at."""
+    return torch.from_numpy(block.there[rows])
 
 
 def loader(data: Dataset, order: Any, *, workers: int, prefetch: int, device: torch.device) -> DataLoader:

@@ -1,4 +1,4 @@
-"""Finds how this machine trains a network on pictures quickest: precision, memory layout, and how many workers read ahead.
+"""Finds how this machine trains a network on pictures, texts or sounds quickest: precision, memory layout, and how many workers read ahead.
 
 A trial of a few real steps, made once a run, printed, and frozen in the run's config: a habit that helps one machine slows another.
 """
@@ -20,6 +20,7 @@ from kit.zoo._loading import Asked, Batches, Order, loader
 from kit.zoo._optimizers import optimizer_for
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Looking, Plan, row_losses
+from kit.zoo._views import Views
 
 _ROUNDS = 4  # timed steps of each way, after one that is not; the ways take turns, so that a busy moment hits all of them
 _GAIN = 1.15  # how much quicker than a simpler way another must be
@@ -32,7 +33,7 @@ def measured(
     loss: Loss,
     rows: Rows,
     plan: Plan,
-    transforms: Any,
+    views: dict[str, Views],
     looking: Looking,
     options: dict[str, Any],
     progress: Callable[[str], None],
@@ -43,7 +44,8 @@ def measured(
     """
     device = torch.device("cuda" if torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu") else "cpu")
     torch.set_num_threads(plan.threads)
-    data = Batches(rows, 1, transforms)
+    data = Batches(rows, 1, views)
+    aside = any(views[kind].aside for kind in rows.media)
     order = Order(len(rows), max(plan.batches, 2), plan.accumulate, plan.seed, lambda: 0, 0, max(options["devices"], 1), lambda epoch: looking.side)
     asked = list(itertools.islice(order, _BATCHES))
     began = time.perf_counter()
@@ -53,16 +55,19 @@ def measured(
 
     half = ["bf16-mixed"] if device.type == "cpu" or torch.cuda.is_bf16_supported() else ["16-mixed"]
     precisions = ["32-true", *half] if options["precision"] == "auto" else [options["precision"]]
-    layouts = ["no", "yes"] if options["channels_last"] == "auto" else [options["channels_last"]]
+    layouts = [options["channels_last"]] if options["channels_last"] != "auto" else ["no", "yes"] if aside else ["no"]
     seconds = _steps(network, loss, batch, plan, device, [(p, c) for p in precisions for c in layouts])
     chosen = next(iter(seconds))
     for way, took in seconds.items():  # the simplest first
         if took * _GAIN < seconds[chosen]:
             chosen = way
     step = seconds[chosen]
+    if not aside:
+        options = {**options, "workers": 0}
     workers, prefetch, told = _reading(data, asked, reading, step, device, network, loss, plan, chosen, options)
     listed = ", ".join(f"{p}{' channels_last' if c == 'yes' else ''} {1000 * took:.0f} ms" for (p, c), took in seconds.items())
-    progress(f"a step of {len(batch['target'])} pictures of {looking.side} px: {listed}; reading it {1000 * reading:.0f} ms")
+    pictures = f" of {looking.side} px" if "image" in rows.media else ""
+    progress(f"a step of {len(batch['target'])} rows{pictures}: {listed}; reading it {1000 * reading:.0f} ms")
     ahead = f", each {prefetch} batches ahead" if workers else ""
     progress(f"chosen  {chosen[0]}, channels_last {chosen[1]}, {workers} workers{ahead}{told}")
     return {"precision": chosen[0], "channels_last": chosen[1], "workers": workers, "prefetch": prefetch}
@@ -95,9 +100,10 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
     def take(batch: dict[str, Tensor]) -> Tensor:
-        pictures = batch["image"] if channels_last else batch["image"].contiguous()
+        if "image" in batch and not channels_last:
+            batch = {**batch, "image": batch["image"].contiguous()}
         with torch.autocast(device.type, half) if half is not None else nullcontext():
-            logits = copy({**batch, "image": pictures})
+            logits = copy(batch)
         remembered = [batch["rows"]] if loss.remembers else []
         value = row_losses(loss, logits, batch["target"], *remembered).mean()
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Mixes the pictures of a batch with one another, on the device: mixup and cutmix."""
+"""Mixes the pictures or sounds of a batch with one another, on the device: mixup and cutmix."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ def mixed(pictures: Tensor, *, mixup: float, cutmix: float, share: float) -> tup
     """(pictures, partners, weight of a picture's own target): each picture and a partner from its batch, blended (mixup, Zhang et al. 2018)
     or with a rectangle of the partner pasted in (cutmix, Yun et al. 2019).
 
-    pictures       (n, channels, h, w)
+    pictures       (n, channels, h, w), or anything else with rows where only mixup is asked for
     mixup, cutmix  alpha of the Beta distribution that the weight is drawn from; 0 is never; if both are given, each has half of the batches
     share          0..1, of the batches that are mixed
     partners       (n,) int64, or None for a batch that stays as it is

@@ -1,6 +1,6 @@
 """Features as networks take them: scaled numbers, indicators of missing ones, weighted n-grams; learned from the training rows of a fold."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ class Rows:
     codes   (n, columns) int32
     starts  (n + 1,) int64 where each row's n-grams begin in indices and weights; None without n-grams
     target  as the loss takes it, weight (n,) float32; None for rows to predict
-    pictures  album.Pictures of the rows, for a network that takes them
+    media   column kind -> pictures, texts or sounds of the rows, for a network that takes them
     """
 
     dense: Tensor
@@ -33,7 +33,7 @@ class Rows:
     weights: Tensor | None = None
     target: Tensor | None = None
     weight: Tensor | None = None
-    pictures: Any = None
+    media: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.dense)
@@ -82,10 +82,18 @@ class Preparation:
             # inverse document frequency, smoothed as scikit-learn's; an n-gram of no training row weighs nothing
             "idf": np.where(filled, np.log((1 + len(features)) / (1 + filled)) + 1, 0.0) if np.ndim(filled) else np.zeros(0),
         }
+        media = {block.kind: block for block in features.media.values()}
+        text, sound = media.get("text"), media.get("audio")
+        self.state["pictures"] = np.array([int("image" in media)])
+        self.state["tokens"] = np.array([0, 0] if text is None else [text.vocabulary, text.longest])
+        self.state["rate"] = np.array([0 if sound is None else sound.rate])
 
-    def inputs(self, outputs: int, side: int = 0) -> Inputs:
+    def inputs(self, outputs: int, side: int = 0, seconds: float = 0.0) -> Inputs:
+        """side, seconds  of the pictures and sounds, where there are any"""
         state = self.state
-        return Inputs(int(state["kept"].sum() + state["indicated"].sum()), tuple(state["sizes"].tolist()), len(state["idf"]), outputs, side)
+        dense, (vocabulary, longest), rate = int(state["kept"].sum() + state["indicated"].sum()), state["tokens"].tolist(), int(state["rate"][0])
+        side, seconds = side * int(state["pictures"][0]), seconds if rate else 0.0
+        return Inputs(dense, tuple(state["sizes"].tolist()), len(state["idf"]), outputs, side, vocabulary, longest, rate, seconds)
 
     def rows(self, features: Features) -> Rows:
         state = self.state
@@ -98,9 +106,9 @@ class Preparation:
             dense[there, n] = scale(features.dense[there, column].astype(np.float64), state["quantiles"][n])  # missing is 0: the median
         dense[:, kept.sum() :] = ~present[:, indicated]
         codes = torch.from_numpy(np.ascontiguousarray(features.codes, dtype=np.int32))
-        pictures = next(iter(features.pictures.values()), None)
+        media = {block.kind: block for block in features.media.values()}
         if features.sparse is None:
-            return Rows(torch.from_numpy(dense), codes, pictures=pictures)
+            return Rows(torch.from_numpy(dense), codes, media=media)
         sparse = features.sparse.tocsr()
         weights = np.log1p(np.maximum(sparse.data, 0.0)) * state["idf"][sparse.indices]
         row = np.repeat(np.arange(len(features)), np.diff(sparse.indptr))
@@ -112,7 +120,7 @@ class Preparation:
             torch.from_numpy(sparse.indptr.astype(np.int64)),
             torch.from_numpy(sparse.indices.astype(np.int32)),
             torch.from_numpy(weights.astype(np.float32)),
-            pictures=pictures,
+            media=media,
         )
 
     def _ranked(self, values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from kit.zoo._loading import Asked, Batches
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Supervised
 from kit.zoo._unlabelled import learned, plan_of
+from kit.zoo._views import PictureViews
 
 
 class Contrasted(nn.Module):
@@ -78,9 +79,10 @@ def contrasted(
     looking  the side of the pictures
     devices  accelerator and devices, as the training takes them
     """
-    views = Augment(transforms=transforms, recipe="heavy", size=looking.side, flip=flip, least_area=least_area, erase=0.0)
+    augment = Augment(transforms=transforms, recipe="heavy", size=looking.side, flip=flip, least_area=least_area, erase=0.0)
     plan = plan_of(len(rows), epochs=epochs, batch_size=batch_size, lr=lr, seed=setup.seed, threads=setup.threads)
     both = Contrasted(network, hidden, projected)
-    identity = f"{len(rows)} {plan} {looking} {feeding.precision} {rows.pictures.album.key} {temperature} {projected} {hidden} {least_area}"
-    seen = {"transforms": find("transforms", transforms)(views), "looking": looking, "feeding": feeding}
+    key = rows.media["image"].key
+    identity = f"{len(rows)} {plan} {looking} {feeding.precision} {key} {temperature} {projected} {hidden} {least_area}"
+    seen = {"views": {"image": PictureViews(find("transforms", transforms)(augment), looking.side)}, "looking": looking, "feeding": feeding}
     return learned(SimClr, both, rows, ids, plan, checkpoints, identity, setup.progress, devices=devices, **seen, temperature=temperature)

@@ -22,6 +22,7 @@ from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
+from kit.zoo._views import Views
 
 _FEW = 3e7  # weights times rows of a step, below which threads wait for each other longer than they work
 _FITS_DEVICE = 2**30  # bytes: prepared rows up to this size are moved to the device once, not batch by batch
@@ -57,10 +58,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Looking:
-    """How pictures reach the network; decides the bytes of the result.
+    """How pictures and sounds reach the network; decides the bytes of the result.
 
     side, first_side  pixels of the last and of the first epoch
     mixup, cutmix, mix_share  as _mixing.mixed takes them
+    sound_mixup  alpha of the Beta distribution that two sounds are mixed with, in the same share of the batches
     """
 
     side: int = 0
@@ -68,6 +70,7 @@ class Looking:
     mixup: float = 0.0
     cutmix: float = 0.0
     mix_share: float = 0.0
+    sound_mixup: float = 0.0
 
     def side_of(self, epoch: int, epochs: int) -> int:
         """Pixels; a growing side is the last one for the last quarter of the epochs."""
@@ -119,7 +122,7 @@ class Supervised(pytorch_lightning.LightningModule):
         progress: Progress,
         checkpoints: Path | None,
         identity: str,
-        transforms: Any = None,
+        views: dict[str, Views] | None = None,
         looking: Looking = Looking(),
         feeding: Feeding = Feeding(),
     ):
@@ -127,10 +130,10 @@ class Supervised(pytorch_lightning.LightningModule):
         progress     where the training goes on from
         checkpoints  a folder, or None for none
         identity     of the training, written into its checkpoints
-        transforms   of pictures, where the network takes them
+        views        of each kind of media that the rows have
         """
         super().__init__()
-        self.transforms, self.looking, self.feeding = transforms, looking, feeding
+        self.views, self.looking, self.feeding = views or {}, looking, feeding
         self.network, self.loss = network, loss
         self.rows, self.ids, self.plan, self.progress = rows, ids, plan, progress
         self.checkpoints, self.identity = checkpoints, identity
@@ -148,22 +151,23 @@ class Supervised(pytorch_lightning.LightningModule):
         return self.progress.epochs + self.trainer.current_epoch
 
     def setup(self, stage: str) -> None:
-        if self.feeding.channels_last and self.rows.pictures is not None:
+        if self.feeding.channels_last and self.rows.media:
             self.network.to(memory_format=torch.channels_last)
         weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
-        enough = self.rows.pictures is not None or weights * getattr(self.network, "members", 1) * self.plan.batch_size > _FEW
+        enough = bool(self.rows.media) or weights * getattr(self.network, "members", 1) * self.plan.batch_size > _FEW
         torch.set_num_threads(max(1, self.plan.threads // self.trainer.world_size) if enough else 1)
 
     def train_dataloader(self) -> Any:
         size = sum(t.nbytes for t in self.rows.tensors().values())
         plan, trainer = self.plan, self.trainer
-        pictures = self.rows.pictures is not None
-        rows = self.rows.to(self.device) if size < _FITS_DEVICE and not pictures else self.rows
+        aside = any(self.views[kind].aside for kind in self.rows.media)
+        rows = self.rows.to(self.device) if size < _FITS_DEVICE and not aside else self.rows
         side = lambda epoch: self.looking.side_of(epoch, plan.epochs)  # noqa: E731
         classes = rows.target.cpu().numpy() if plan.sampling == "classes" else None
-        order = Order(len(rows), plan.batches, plan.accumulate, plan.seed, lambda: self.epoch, trainer.global_rank, trainer.world_size, side, classes)
-        data = self.batches(rows, trainer.world_size, self.transforms)
-        if not pictures:
+        lengths = np.minimum(rows.media["text"].lengths, rows.media["text"].longest) if "text" in rows.media else None
+        order = Order(len(rows), plan.batches, plan.accumulate, plan.seed, lambda: self.epoch, trainer.global_rank, trainer.world_size, side, classes, lengths)
+        data = self.batches(rows, trainer.world_size, self.views)
+        if not aside:
             return Direct(data, order)
         return loader(data, order, workers=self.feeding.workers, prefetch=self.feeding.prefetch, device=self.device)
 
@@ -207,17 +211,24 @@ class Supervised(pytorch_lightning.LightningModule):
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         """The sum of the rows' weighted losses: the weights make it the mean over the step's rows."""
         target, weight, remembered = batch["target"], batch["weight"], [batch["rows"]] if self.loss.remembers else []
-        if "image" not in batch:
-            return (row_losses(self.loss, self.network(batch), target, *remembered) * weight).sum()
-        look = self.looking
-        pictures, partners, own = mixed(batch["image"], mixup=look.mixup, cutmix=look.cutmix, share=look.mix_share)
-        if not self.feeding.channels_last:
-            pictures = pictures.contiguous()
-        logits = self.network({**batch, "image": pictures})
+        batch, partners, own = self._mixed(batch)
+        logits = self.network(batch)
         losses = row_losses(self.loss, logits, target, *remembered) * weight
         if partners is not None:
             losses = own * losses + (1 - own) * row_losses(self.loss, logits, target[partners]) * weight[partners]
         return losses.sum()
+
+    def _mixed(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None, float]:
+        """(batch, partners, weight of a row's own target), as _mixing.mixed gives them."""
+        look, partners, own = self.looking, None, 1.0
+        if "image" in batch:
+            pictures, partners, own = mixed(batch["image"], mixup=look.mixup, cutmix=look.cutmix, share=look.mix_share)
+            batch = {**batch, "image": pictures if self.feeding.channels_last else pictures.contiguous()}
+        elif "sound" in batch and look.sound_mixup:
+            sounds, partners, own = mixed(batch["sound"], mixup=look.sound_mixup, cutmix=0.0, share=look.mix_share)
+            length = batch["sound_length"]
+            batch = {**batch, "sound": sounds, "sound_length": length if partners is None else torch.maximum(length, length[partners])}
+        return batch, partners, own
 
     def _check(self) -> None:
         """Looks at the loss one step late, when the device has long finished it: looking at once would make it wait."""

@@ -12,6 +12,7 @@ from kit.zoo._checkpoint import read
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of
 from kit.zoo._training import train
+from kit.zoo._views import Views
 
 
 class Unlabelled(Loss):
@@ -36,7 +37,7 @@ def learned(
     progress: Callable[[str], None],
     *,
     devices: dict[str, Any],
-    transforms: Any = None,
+    views: dict[str, Views] | None = None,
     looking: Looking = Looking(),
     feeding: Feeding = Feeding(),
     **options: Any,
@@ -59,6 +60,6 @@ def learned(
         losses.append(float(line.rsplit("loss ", 1)[1]))
         progress(line)
 
-    module = method(network, Unlabelled("multiclass"), rows, ids, plan, before, checkpoints, identity, transforms, looking, feeding, **options)
+    module = method(network, Unlabelled("multiclass"), rows, ids, plan, before, checkpoints, identity, views, looking, feeding, **options)
     train(module, noted, precision=feeding.precision, **devices)
     return losses

@@ -27,7 +27,7 @@ class Convnet(nn.Module):
         layers, channels = [], 3
         for block in range(blocks):
             wide = round(width * growth**block)
-            layers += [*_conv(channels, wide), *_conv(wide, wide), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [*conv(channels, wide), *conv(wide, wide), nn.MaxPool2d(2, ceil_mode=True)]
             channels = wide
         self.body = nn.Sequential(*layers)
         self.drop = nn.Dropout(dropout)
@@ -63,7 +63,8 @@ class Convnet(nn.Module):
         return self.body(batch["image"].float() / 127.5 - 1)
 
 
-def _conv(given: int, wide: int) -> list[nn.Module]:
+def conv(given: int, wide: int) -> list[nn.Module]:
+    """A convolution that keeps the size, normalised and rectified."""
     return [nn.Conv2d(given, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
 
 

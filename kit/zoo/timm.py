@@ -71,12 +71,27 @@ class Timm(nn.Module):
 
     def places(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, places, width): what pooling would be given, once it is taken out; a row for each place, after `prefix` tokens of no place."""
-        x = self.body.forward_head(self.body.forward_features(self._scaled(batch)), pre_logits=True)
+        x = self.features(batch)
         if x.dim() == 4:
-            return x.flatten(1, 2) if getattr(self.body, "output_fmt", "NCHW") == "NHWC" else x.flatten(2).transpose(1, 2)
+            return self._channels_first(x).flatten(2).transpose(1, 2)
         if x.dim() != 3:
             raise ConfigError(self._own_pooling())
         return x
+
+    def map(self, batch: dict[str, Tensor]) -> Tensor:
+        """(n, width, h, w): likewise, where it is a map."""
+        x = self.features(batch)
+        if x.dim() != 4:
+            raise ConfigError(self._own_pooling())
+        return self._channels_first(x)
+
+    def _channels_first(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2) if getattr(self.body, "output_fmt", "NCHW") == "NHWC" else x
+
+    @property
+    def bound(self) -> int:
+        """Pixels of the side that the architecture is bound to; 0 where it takes any."""
+        return backbones.own_size(self.body) if self.body.pretrained_cfg.get("fixed_input_size") else 0
 
     @property
     def prefix(self) -> int:

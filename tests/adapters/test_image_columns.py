@@ -190,7 +190,7 @@ def test_links_in_a_circle_end(tmp_path):
     (tmp_path / "in" / "again").symlink_to(tmp_path / "in", target_is_directory=True)
     (tmp_path / "in" / "other").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     touch(tmp_path, "elsewhere/b.jpg")
-    assert Folder(tmp_path, "in").pictures == ["a.jpg", "other/b.jpg"]
+    assert Folder(tmp_path, "in").media == ["a.jpg", "other/b.jpg"]
 
 
 def test_a_name_that_is_no_text_is_said(tmp_path):

@@ -14,8 +14,9 @@ from kit.competition import locate, open_competition
 from kit.divided import split_rows
 from kit.errors import ConfigError, DataError, KitError
 from kit.folds import split
-from kit.pictures import Damaged, decode
+from kit.pictures import decode
 from kit.registry import find
+from kit.stores import Damaged
 from kit.tables import Column
 
 COCO = {

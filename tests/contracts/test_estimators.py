@@ -7,9 +7,12 @@ import pytest
 
 from kit import registry
 from kit.album import Pictures, gather
+from kit.clips import Clips
+from kit.clips import gather as recorded
 from kit.encoders import Examples, Features
 from kit.errors import ConfigError
 from kit.estimators import Setup
+from kit.tokens import Tokens
 
 ROWS = 400
 LOSS = {"binary": "bce", "multiclass": "cross_entropy", "regression": "mse", "multilabel": "bce"}
@@ -18,7 +21,7 @@ MODELS = [n for n in registry.names("estimators") if n != "neural"] + registry.n
 
 
 def _examples(task: str, seed: int, rows: int = ROWS) -> Examples:
-    """A number with missing values, a noise column, and a category that matters; beside them a picture that shows the same."""
+    """A number with missing values, a noise column, and a category that matters; beside them a picture, a text and a sound that tell the same."""
     random = np.random.default_rng(seed)
     number, noise, colour = random.normal(size=rows), random.normal(size=rows), random.integers(1, 4, rows)
     signal = 2 * number + (colour == 2) * 2
@@ -31,7 +34,7 @@ def _examples(task: str, seed: int, rows: int = ROWS) -> Examples:
     dense = np.column_stack([number, noise]).astype(np.float32)
     dense[random.random(rows) < 0.05, 0] = np.nan
     features = Features(dense, ["number", "noise"], colour[:, None].astype(np.int32), ["colour"], [4])
-    features.pictures["photo"] = _pictures(number, colour, random)
+    features.media |= {"photo": _pictures(number, colour, random), "text": _texts(number, colour, random), "noise": _sounds(number, colour, random)}
     return Examples(np.array([f"{n:04d}" for n in range(rows)], dtype=object), features, target)
 
 
@@ -46,10 +49,27 @@ def _pictures(number: np.ndarray, colour: np.ndarray, random: np.random.Generato
     return Pictures(gather(cells, folder=None, size=0, cache="never", threads=1, progress=lambda line: None), np.arange(len(number)))
 
 
+def _texts(number: np.ndarray, colour: np.ndarray, random: np.random.Generator) -> Tokens:
+    """A word for the size of the number, another for the colour, and up to five words that say nothing."""
+    words = [[3 + int(size), 10 + c, *random.integers(14, 20, random.integers(6))] for size, c in zip(np.digitize(number, [-1.2, -0.7, -0.3, 0.3, 0.7, 1.2]), colour)]
+    body = np.concatenate([random.permutation(row) for row in words]).astype(np.int32)
+    starts = np.cumsum([0, *map(len, words)])
+    return Tokens(body, starts, np.zeros(len(body), np.int8), [1], [2], 0, 20, 16, f"{random.integers(1 << 30)}")
+
+
+def _sounds(number: np.ndarray, colour: np.ndarray, random: np.random.Generator) -> Clips:
+    """A quarter of a second at 8 kHz: higher for larger numbers, with a hiss for one of the colours."""
+    time, cells = np.arange(2000) / 8000, np.empty(len(number), dtype=object)
+    for row, (height, hissing) in enumerate(zip(number, colour == 2)):
+        tone = 0.3 * np.sin(2 * np.pi * 800 * 2 ** np.clip(height, -2, 2) * time)
+        cells[row] = (tone + random.normal(0, 0.1 if hissing else 0.003, len(time))).astype(np.float32)
+    return Clips(recorded(cells, folder=None, rate=8000, cache="never", threads=1, progress=lambda line: None), np.arange(len(number)))
+
+
 def _model(name: str, task: str):
     kind, part = registry.find_model(name)
     loss = "arcface" if _gives_embeddings(name) else LOSS[task]
-    setup = Setup(task=task, outputs=OUTPUTS[task], loss=loss, threads=1, augment={"size": 16, "recipe": "none"})
+    setup = Setup(task=task, outputs=OUTPUTS[task], loss=loss, threads=1, augment={"size": 16, "recipe": "none", "audio": {"seconds": 0.25}})
     small = getattr(part, "SMALL", {})
     return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, small, epochs=15, batch_size=32)
 
@@ -107,7 +127,7 @@ def test_absurd_rows_to_predict_move_nothing_that_was_fitted(name):
     absurd = _examples(task, 2, 50)
     absurd.features.dense[:] = 1e30
     absurd.features.codes[:] = 0
-    absurd.features.pictures["photo"] = Pictures(absurd.features.pictures["photo"].album, np.zeros(50, dtype=np.int64))
+    absurd.features.media = {name: block.take(np.zeros(50, dtype=np.int64)) for name, block in absurd.features.media.items()}
     assert np.isfinite(model.predict(absurd)).all()
     assert np.array_equal(model.predict(test), before)
 

@@ -1,0 +1,165 @@
+"""Sounds: handed on as they are to a model that takes them, else as columns of what their spectra hold, computed once and shared by all folds."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from kit.clips import Clips, Recordings, gather
+from kit.encoders import Features, Gathering
+from kit.files import whole
+from kit.mels import log_mel
+
+_FORMAT = 1  # of the features: one more whenever equal sounds would give others
+_MELS, _HOP_MS = 64, 20.0  # of the spectra that are the plainest features
+_RANGE_DB = 80.0  # below its loudest place, a sound is silent
+_SEEN_SECONDS = 5.0  # of a sound, as a picture of its spectrogram
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class _Store:
+    """features  (n, d) float32 of each sound, NaN where there is none; None for a model that takes sounds"""
+
+    recordings: Recordings
+    features: np.ndarray | None
+
+
+class Audio:
+    def __init__(
+        self,
+        *,
+        rate: int = 32_000,
+        seconds: float = 60.0,
+        trim_db: float = 0.0,
+        channels: Literal["mix", "first", "last"] = "mix",
+        cache: Literal["auto", "always", "never"] = "auto",
+        most_seconds: float = 3600.0,
+        most_damaged: float = 0.1,
+        features: str = "spectra",
+        weights: str = "hub",
+    ):
+        """
+        rate          samples a second, to which sounds are brought
+        seconds       of a sound that are kept, from its beginning; 0 is all
+        trim_db       silence at both ends, so much below the loudest moment, is cut off; 0 cuts nothing
+        channels      their mean, or one of them
+        cache         keep decoded sounds on disk: where they fit, always or never
+        most_seconds  a file that declares more is not decoded, where all of it would have to be
+        most_damaged  0..1, share of the training sounds that may be damaged or missing
+        features      for models that take no sounds: "spectra" (of 64 mel bands: mean, deviation, greatest, and how much they change), or a timm
+                      architecture that looks at the spectrogram
+        weights       of that architecture: "hub", "package" or a file
+        """
+        self.rate, self.seconds, self.trim_db, self.channels, self.cache = rate, seconds, trim_db, channels, cache
+        self.most_seconds, self.most_damaged, self.features, self.weights = most_seconds, most_damaged, features, weights
+        self.stores: dict[str, _Store] = {}
+
+    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> _Store:
+        """
+        cells     (n,) paths or arrays; the first `training` are training rows
+        Raises DataError where more than the share of training sounds is damaged.
+        """
+        found = gather(
+            cells,
+            folder=how.folder,
+            rate=self.rate,
+            seconds=self.seconds,
+            trim_db=self.trim_db,
+            channels=self.channels,
+            cache=self.cache,
+            most_seconds=self.most_seconds,
+            threads=how.threads,
+            progress=how.progress,
+        )
+        if told := found.described():
+            how.progress(f"column {column}: {told}")
+        found.check_share(np.arange(training), self.most_damaged, f"the training rows (column {column})")
+        return _Store(found, None if "audio" in how.takes else self._frozen(found, how))
+
+    def _frozen(self, recordings: Recordings, how: Gathering) -> np.ndarray:
+        told = f"{_FORMAT} {recordings.key} {self.features} {self.weights}"
+        path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
+        if path is not None and path.is_file():
+            return load_file(path)["features"]
+        if self.features == "spectra":
+            values = _spectra(recordings, how.threads, how.progress)
+        else:
+            from kit.backbones import frozen_features  # torch is imported only where a network is asked for
+
+            seen = _Pictures(recordings)
+            values = frozen_features(seen, self.features, weights=self.weights, size=0, threads=how.threads, progress=how.progress)
+        values[~recordings.there] = np.nan
+        if path is not None:
+            with whole(path) as temporary:
+                save_file({"features": values}, temporary)
+        return values
+
+    def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
+        return self.transform(columns)
+
+    def transform(self, columns: pd.DataFrame) -> Features:
+        n, parts = len(columns), []
+        for name in columns:
+            store, rows = self.stores[name], columns[name].to_numpy(dtype=np.int64)
+            if store.features is None:
+                parts.append(Features.of(n))
+                parts[-1].media[name] = Clips(store.recordings, rows)
+            else:
+                values = store.features[rows]
+                parts.append(Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((n, 0), np.int32), [], []))
+        return Features.beside(parts)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def _spectra(recordings: Recordings, threads: int, progress: Callable[[str], None]) -> np.ndarray:
+    """(n, 5 x bands + 1) float32: of each band its mean, deviation and greatest in dB, the mean and deviation of its change from frame to frame
+    in size; and the logarithm of the seconds."""
+
+    def told(row: int) -> np.ndarray:
+        sound = recordings[row]
+        decibels = log_mel(sound, recordings.rate, mels=_MELS, hop_ms=_HOP_MS)
+        decibels = np.maximum(decibels, decibels.max() - _RANGE_DB)
+        change = np.abs(np.diff(decibels, axis=1, append=decibels[:, -1:]))
+        parts = [f(some, axis=1) for some, f in ((decibels, np.mean), (decibels, np.std), (decibels, np.max), (change, np.mean), (change, np.std))]
+        return np.concatenate([*parts, [np.log(len(sound) / recordings.rate)]]).astype(np.float32)
+
+    found = np.empty((len(recordings), 5 * _MELS + 1), np.float32)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(found), _AT_ONCE):
+            rows = range(start, min(start + _AT_ONCE, len(found)))
+            found[start : rows.stop] = np.stack(list(pool.map(told, rows)))
+            recordings.release()
+            if start and start % (40 * _AT_ONCE) == 0:
+                progress(f"spectra of {start} of {len(found)} sounds")
+    return found
+
+
+class _Pictures:
+    """Spectrograms as (mels, frames, 3) uint8 pictures, the loudest place white: the first seconds, repeated where a sound is shorter."""
+
+    def __init__(self, recordings: Recordings):
+        self.recordings, self.there = recordings, recordings.there
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        rate = self.recordings.rate
+        seen = np.resize(self.recordings[position], round(_SEEN_SECONDS * rate))
+        decibels = log_mel(seen, rate, mels=2 * _MELS, hop_ms=_HOP_MS)
+        grey = np.clip(1 + (decibels - decibels.max()) / _RANGE_DB, 0, 1)[::-1]
+        return np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=2)
+
+    def release(self) -> None:
+        self.recordings.release()

@@ -1,0 +1,213 @@
+"""One part of the rows fitted: encoders and model, what they make of the rows left out and of the test rows, written into the run.
+
+A fold that an earlier process finished is read back.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit import files, folds
+from kit.competition import Competition
+from kit.config import part
+from kit.encoders import Encoders, Examples, Features
+from kit.errors import ScoreError
+from kit.estimators import Setup
+from kit.estimators.constant import Constant
+from kit.folds import Fold, Rows
+from kit.modelling import WANTS_SEARCH, embedding, is_open, model_of, search_of, searches, write_vectors
+from kit.predictions import Predictions
+from kit.registry import needed
+from kit.runs import Run
+from kit.scoring import Metric, Score, score_folds
+from kit.tables import Tables
+
+SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
+MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
+
+
+@dataclass(frozen=True)
+class Says:
+    """Where lines go: `result` to standard output, `progress` to standard error."""
+
+    result: Callable[[str], None] = lambda line: None
+    progress: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class Work:
+    """What one training needs at every step."""
+
+    competition: Competition
+    task: Any
+    metric: Metric
+    tables: Tables
+    rows: Rows
+    target: np.ndarray | None
+    weight: np.ndarray | None
+    run: Run
+    says: Says
+    stores: dict[str, Any]
+
+    @property
+    def searches(self) -> bool:
+        return searches(self.task)
+
+    def progress(self, line: str) -> None:
+        self.run.log(line)
+        self.says.progress(line)
+
+    def result(self, line: str) -> None:
+        self.run.log(line)
+        self.says.result(line)
+
+
+def fold_predictions(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, test: bool) -> Predictions:
+    """The fold's predictions for its validated rows; if wanted, what its model makes of the test rows is written. Read back if an earlier process finished it."""
+    folder = work.run.folder / f"fold-{k}"
+    if not (folder / "fold.json").is_file():
+        began = time.monotonic()
+        encoders, model, found = _fitted(work, fold.train, folder, f"fold {k}")
+        valid = _validated(work, encoders, model, fold, folder)
+        valid.write(folder / "oof.parquet")
+        if test:
+            _test(work, encoders, model, folder, fold.train)
+        own = truth.iloc[fold.valid].reset_index(drop=True)
+        try:
+            score = work.metric.score(work.task, own, valid, {})  # before post-processing: fitted on these rows it would flatter
+        except ScoreError:
+            score = None  # the whole of out-of-fold decides, and says what is wrong
+        seconds = round(time.monotonic() - began, 2)
+        files.write_json(folder / "fold.json", {"repeat": fold.repeat, "fold": fold.fold, "found": found, "score": score, "seconds": seconds})
+    _forget_checkpoints(folder)
+    info = files.read_json(folder / "fold.json")
+    shown = "not defined" if info["score"] is None else f"{info['score']:.6g}"
+    work.result(f"fold {k:<3}{work.metric.name} {shown}  {info['seconds']:.1f} s")
+    return Predictions.read(folder / "oof.parquet")
+
+
+def refitted(work: Work) -> Path:
+    """The folder of one model fitted on all rows, with what it makes of the test rows."""
+    folder = work.run.folder / "refit"
+    if not (folder / "fold.json").is_file():
+        known = np.arange(len(work.rows.ids)) if work.target is None or work.target.ndim > 1 or not is_open(work.task) else np.flatnonzero(work.target >= 0)
+        encoders, model, found = _fitted(work, known, folder, "refit")
+        _test(work, encoders, model, folder, known)
+        files.write_json(folder / "fold.json", {"found": found})
+    _forget_checkpoints(folder)
+    return folder
+
+
+def _validated(work: Work, encoders: Encoders, model: Any, fold: Fold, folder: Path) -> Predictions:
+    if not work.searches:
+        return _predicted(work, encoders, model, work.tables.train.iloc[fold.valid])
+    retrieving = needed("kit.retrieving", WANTS_SEARCH)
+    seed = work.competition.config.train["seed"]
+    retrieving.write_valid(folder, work.tables.train, fold, codes(work), len(work.tables.gallery), seed, embedding(encoders, model))
+    return retrieving.Validated.open(folder, codes(work)).predictions(search_of(work.competition), work.task)
+
+
+def _test(work: Work, encoders: Encoders, model: Any, folder: Path, trained: np.ndarray) -> None:
+    """Writes what the model makes of the test rows: vectors where they are searched with, else predictions.
+
+    trained  positions of the rows that it was fitted on
+    """
+    if work.searches:
+        write_vectors(folder, work.tables.test, work.tables.gallery, encoders, model)
+        return
+    if hasattr(model, "remember"):  # the validated rows are done: from now on they may vote, too
+        others = np.setdiff1d(np.flatnonzero(work.target >= 0), trained)
+        model.remember(_examples(work, others, encoders.transform(work.tables.train.iloc[others])))
+        model.save_gallery(folder)
+    _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
+
+
+def _forget_checkpoints(folder: Path) -> None:
+    """Only once the fold is finished: until then a kill would have its epochs trained again."""
+    for left in (folder / "checkpoints").glob("*") if (folder / "checkpoints").is_dir() else ():
+        left.unlink()
+
+
+def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[Encoders, Any, dict[str, Any]]:
+    """Encoders and model fitted on these training rows alone, and saved; what was found by watching is found within them too."""
+    model = model_of(work.competition, work.task, lambda line: work.progress(f"{label}  {line}"), folder / "checkpoints")
+    found: dict[str, Any] = {}
+    if model.watches:
+        scheme, options = work.competition.folds()
+        many = 5 if len(train) < SMALL else 3 if len(train) < MIDDLE else 1
+        inner = work.rows.take(train)
+        findings = []
+        for kept, watched in folds.cuts(inner, scheme, options.get("seed", 0) + 1, options, how_many=many):
+            encoders = encoders_of(work)
+            examples = encoded(work, encoders, train[kept])
+            findings.append(model.watch(examples, _examples(work, train[watched], encoders.transform(work.tables.train.iloc[train[watched]]))))
+        found = {key: [float(v) for v in np.median([f[key] for f in findings], axis=0)] for key in findings[0]}
+    encoders = encoders_of(work)
+    examples = encoded(work, encoders, train)
+    model.fit(examples, found)
+    del examples
+    encoders.save(folder / "encoders.json")
+    model.save(folder)
+    return encoders, model, found
+
+
+def encoders_of(work: Work) -> Encoders:
+    config = work.competition.config
+    return Encoders(work.tables.schema, config.encoders, config.train["seed"], stores=work.stores)
+
+
+def encoded(work: Work, encoders: Encoders, train: np.ndarray) -> Examples:
+    if work.target is None:
+        return _examples(work, train, encoders.fit_transform(work.tables.train.iloc[train], np.empty((len(train), 0))))
+    target = work.target[train]
+    if getattr(work.task, "learns_as", work.competition.config.output["task"]) == "multiclass":
+        many = work.task.outputs > MOST_CLASSES
+        goal = np.empty((len(train), 0)) if many else np.eye(work.task.outputs)[target]
+    else:
+        goal = target.reshape(len(train), -1)
+    group = None if work.rows.group is None else work.rows.group[train]
+    rows = work.tables.train if len(train) == len(work.tables.train) else work.tables.train.iloc[train]
+    return _examples(work, train, encoders.fit_transform(rows, goal, group))
+
+
+def _examples(work: Work, positions: np.ndarray, features: Features) -> Examples:
+    weight = None if work.weight is None else work.weight[positions]
+    target = None if work.target is None else work.target[positions]
+    return Examples(work.rows.ids[positions], features, target, weight)
+
+
+def _predicted(work: Work, encoders: Encoders, model: Any, rows: pd.DataFrame) -> Predictions:
+    ids = rows.index.to_numpy(dtype=object)
+    return work.task.decode(ids, model.predict(Examples(ids, encoders.transform(rows))))
+
+
+def codes(work: Work) -> pd.Series:
+    return pd.Series(work.target, index=work.rows.ids)
+
+
+def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score | None:
+    """The same folds with the same answer everywhere; None where the metric is not defined for that."""
+    parts = []
+    for fold in split:
+        model = Constant(_setup_of_constant(work))
+        model.fit(Examples(work.rows.ids[fold.train], Features.of(len(fold.train)), work.target[fold.train], None if work.weight is None else work.weight[fold.train]), {})
+        ids = work.rows.ids[fold.valid]
+        parts.append(work.task.decode(ids, model.predict(Examples(ids, Features.of(len(ids))))))
+    try:
+        return score_folds(work.metric, work.task, truth, by_repeat(split, parts), work.competition.config.post)[0]
+    except ScoreError:
+        return None
+
+
+def _setup_of_constant(work: Work) -> Setup:
+    loss, options = part(work.competition.config.train["loss"])
+    return Setup(task=work.competition.config.output["task"], outputs=work.task.outputs, loss=loss, loss_options=options)
+
+
+def by_repeat(split: list[Fold], parts: list[Predictions]) -> list[list[Predictions]]:
+    return [[p for f, p in zip(split, parts) if f.repeat == repeat] for repeat in sorted({f.repeat for f in split})]

@@ -1,0 +1,139 @@
+"""[augment.audio]: which part of a clip a network hears, and how it is changed in training.
+
+Training hears one random part of a clip, prediction all of it, window by window: the answers of the windows are pooled to the clip's.
+What masks parts of a spectrogram is an option of the networks that make one.
+"""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kit.errors import ConfigError, bullets, shorten
+from kit.tables import MEDIA
+
+_RANGE_DB = 20.0  # noise and background are as loud as the least ratio says, or up to so much quieter
+_KEPT = 256  # background sounds held in memory
+
+
+class Hearing:
+    def __init__(
+        self,
+        *,
+        seconds: float = 5.0,
+        hop_seconds: float = 0.0,
+        most_windows: int = 8,
+        pooling: Literal["mean", "max"] = "mean",
+        shift: float = 0.0,
+        gain_db: float = 0.0,
+        invert: bool = False,
+        noise_db: float = -1.0,
+        background: str = "",
+        background_db: float = 10.0,
+        background_share: float = 0.5,
+        mixup: float = 0.0,
+    ):
+        """
+        seconds           that a network hears at once: a random part in training, a window in prediction; shorter clips are heard whole
+        hop_seconds       between the beginnings of two windows; 0 is half of `seconds`
+        most_windows      of a clip; a longer one is heard in so many, evenly spread
+        pooling           of the windows' answers to the clip's: their mean, or for each answer its greatest
+        shift             0..1, share of the silence behind a short clip that may stand before it
+        gain_db           by which training makes a clip louder or quieter at most, drawn evenly
+        invert            half of the training clips are turned upside down, which no ear hears and no spectrogram shows
+        noise_db          signal over white noise, at the least; half of the training clips get some, up to 20 dB quieter; below 0 is none
+        background        folder of sounds (WAV, FLAC, OGG, MP3), parts of which are mixed under training clips; "" is none
+        background_db     signal over background, at the least; up to 20 dB more is drawn
+        background_share  0..1 of the training clips that get a background
+        mixup             alpha of the Beta distribution that two clips of a batch are mixed with (Zhang et al. 2018); 0 is off
+
+        Raises ConfigError with all values that are out of range.
+        """
+        self.seconds, self.hop_seconds, self.most_windows, self.pooling = seconds, hop_seconds, most_windows, pooling
+        self.shift, self.gain_db, self.invert, self.noise_db = shift, gain_db, invert, noise_db
+        self.background, self.background_db, self.background_share = background, background_db, background_share
+        self.mixup = mixup
+        self._behind: list[Path] = []
+        problems = self._problems()
+        if problems:
+            raise ConfigError(bullets(problems))
+
+    def _problems(self) -> list[str]:
+        problems = []
+
+        def expect(right: bool, name: str, expected: str) -> None:
+            if not right:
+                problems.append(f"augment.audio.{name} = {getattr(self, name)!r}: expected {expected}")
+
+        expect(0.05 <= self.seconds <= 600, "seconds", "0.05 to 600")
+        expect(0 <= self.hop_seconds < math.inf, "hop_seconds", "seconds above 0, or 0 for half of augment.audio.seconds")
+        expect(self.most_windows >= 1, "most_windows", "at least 1")
+        expect(0 <= self.shift <= 1, "shift", "a share from 0 to 1")
+        expect(0 <= self.gain_db <= 60, "gain_db", "0 to 60 dB")
+        expect(self.noise_db <= 120, "noise_db", "0 to 120 dB, or below 0 for none")
+        expect(-60 <= self.background_db <= 120, "background_db", "-60 to 120 dB")
+        expect(0 <= self.background_share <= 1, "background_share", "a share from 0 to 1")
+        expect(0 <= self.mixup < math.inf, "mixup", "0 for none, or an alpha above 0")
+        if self.background:
+            folder = Path(self.background).expanduser()
+            self._behind = sorted(p for p in folder.rglob("*") if p.name.lower().endswith(MEDIA["audio"]))
+            expect(bool(self._behind), "background", f"a folder that holds sounds ({shorten(MEDIA['audio'])})")
+        return problems
+
+    def samples(self, rate: int) -> int:
+        """That a network hears at once."""
+        return round(self.seconds * rate)
+
+    def windows(self, samples: int, rate: int) -> list[int]:
+        """The first sample of each window of a clip; the last window ends where the clip does.
+
+        samples  of the clip
+        """
+        wide = self.samples(rate)
+        if samples <= wide:
+            return [0]
+        hop = max(1, round((self.hop_seconds or self.seconds / 2) * rate))
+        count = min(1 + math.ceil((samples - wide) / hop), self.most_windows)
+        if count == 1:
+            return [(samples - wide) // 2]
+        return [round(n * (samples - wide) / (count - 1)) for n in range(count)]
+
+    def training_view(self, sound: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
+        """(samples,) float32 in -1..1 -> a changed part of it, at most `samples(rate)` long."""
+        wide = self.samples(rate)
+        start = int(random.integers(len(sound) - wide + 1)) if len(sound) > wide else 0
+        heard = sound[start : start + wide].astype(np.float32)
+        if self.invert and random.random() < 0.5:
+            heard = -heard
+        if self.gain_db:
+            heard *= _factor(random.uniform(-self.gain_db, self.gain_db))
+        if self.background and random.random() < self.background_share:
+            behind = _loaded(self._behind[int(random.integers(len(self._behind)))], rate)
+            heard = _mixed(heard, np.resize(np.roll(behind, -int(random.integers(len(behind)))), len(heard)), self.background_db, random)
+        if self.noise_db >= 0 and random.random() < 0.5:
+            heard = _mixed(heard, random.standard_normal(len(heard), np.float32), self.noise_db, random)
+        if self.shift and len(heard) < wide:
+            before = int(random.integers(round(self.shift * (wide - len(heard))) + 1))
+            heard = np.concatenate([np.zeros(before, np.float32), heard])
+        return np.clip(heard, -1.0, 1.0)
+
+
+def _factor(db: float) -> np.float32:
+    return np.float32(10 ** (db / 20))
+
+
+def _mixed(heard: np.ndarray, other: np.ndarray, least_db: float, random: np.random.Generator) -> np.ndarray:
+    """The other sound under what is heard, so much quieter on average; silence gets none."""
+    loud, quiet = (float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) for x in (heard, other))
+    share = _factor(-random.uniform(least_db, least_db + _RANGE_DB))
+    return heard + other * (share * np.float32(loud / quiet)) if quiet else heard
+
+
+@lru_cache(_KEPT)
+def _loaded(path: Path, rate: int) -> np.ndarray:
+    """(samples,) float32 of its first minute."""
+    from kit.sounds import decode  # soundfile is asked for only where there are sounds to read
+
+    return decode(str(path), rate=rate, seconds=60.0).astype(np.float32) / 32768
