@@ -1,4 +1,4 @@
-"""Rows that are near copies of one another: pictures of one thing, taken or drawn at once, must not vouch for each other across folds."""
+"""Rows that are near copies of one another: pictures of one thing and clips of one recording must not vouch for each other across folds."""
 
 import os
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from scipy.sparse.csgraph import connected_components
 from kit.competition import Competition
 from kit.encoders import Gathering, gathered
 from kit.errors import ConfigError, shorten
-from kit.tables import Tables
+from kit.tables import MEDIA, Tables
 
 
 def groups(competition: Competition, tables: Tables, target: np.ndarray, least: float, progress: Callable[[str], None]) -> np.ndarray:
     """(n,) int64 group of each training row: rows of one class are in one group where a chain of similar pictures leads from one to the other.
 
     target  (n,) class positions, -1 for rows of none, which are compared as a class of their own
-    least   0..1, cosine of the frozen features ([encoders.image]), less their mean, from which two pictures count as alike
-    Rows without a picture are alone. Raises ConfigError where the rows have no pictures.
+    least   0..1, cosine of the frozen features ([encoders.image], [encoders.audio]), less their mean, from which two rows count as alike
+    Rows without a picture or a sound are alone. Raises ConfigError where the rows have neither.
     """
     config = competition.config
-    pictures = {name: column for name, column in tables.schema.items() if column.kind == "image"}
-    if not pictures:
-        raise ConfigError(f"score.alike compares pictures, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
+    media = {name: column for name, column in tables.schema.items() if column.kind in MEDIA}
+    if not media:
+        raise ConfigError(f"score.alike compares pictures or sounds, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
     how = Gathering(competition.home / "cache", (), config.train.get("threads") or len(os.sched_getaffinity(0)), progress)
-    _, _, stores = gathered(tables.train, tables.test, pictures, config.encoders, how)
+    _, _, stores = gathered(tables.train, tables.test, media, config.encoders, how)
     features = np.hstack([store.features[: len(tables.train)] for store in stores.values()])
     return chained(features, target, least)
 

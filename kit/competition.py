@@ -69,13 +69,16 @@ class Competition:
     def pretraining(self) -> tuple[str, dict[str, Any]]:
         """The method of learning without labels, and all its options. Raises ConfigError for what does not go with it, or with the model."""
         method, given = part(self.config.pretrain, "method")
-        looks = "image" in self.takes()
-        method = method or ("simclr" if looks else "denoising")
+        takes = self.takes()
+        usual = {"image": "simclr", "text": "masked", "audio": "masked"}
+        method = method or (usual[takes[0]] if len(takes) == 1 else "denoising")
         problems = check_options(PRETRAINING[method], given, "pretrain")
         if problems:
             problems.append(f'in method "{method}"; pretrain.method names another: {" or ".join(PRETRAINING)}')
-        elif method == "simclr" and not looks:
-            problems.append(f'pretrain.method = "simclr" compares pictures, and model "{self.config.model["name"]}" does not look at any\nname one that does: model.name=timm')
+        elif method == "simclr" and takes != ("image",):
+            problems.append(f'pretrain.method = "simclr" compares pictures, and model "{self.config.model["name"]}" does not look at them alone\nname one that does: model.name=timm')
+        elif method == "masked" and takes not in (("text",), ("audio",)):
+            problems.append(f'pretrain.method = "masked" hides parts of texts or sounds, and model "{self.config.model["name"]}" does not learn from one of them alone\nname one that does: model.name=transformer or spectrogram')
         if problems:
             raise ConfigError(bullets(problems))
         return method, filled(PRETRAINING[method], given)

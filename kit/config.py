@@ -146,7 +146,18 @@ class Denoising:
         """
 
 
-PRETRAINING = {"simclr": Contrasting, "denoising": Denoising}  # method -> its keys; where none is named, the model decides
+class Masking:
+    """The keys of [pretrain] for method "masked", which looks at texts or sounds; `method` itself beside them."""
+
+    def __init__(self, *, epochs: int = 5, batch_size: int = 32, lr: float = 1e-4, share: float = 0.0):
+        """
+        batch_size  rows of a step
+        lr          at its highest, per step
+        share       0..1, of the tokens (or of the patches of a spectrogram) that are hidden; 0 is 0.15 of tokens, and half of the patches
+        """
+
+
+PRETRAINING = {"simclr": Contrasting, "masked": Masking, "denoising": Denoising}  # method -> its keys; where none is named, the model decides
 
 
 def part(value: Part, key: str = "name") -> tuple[str, dict[str, Any]]:

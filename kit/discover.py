@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from kit.adapters._places import Folder
+from kit.adapters._places import CALLED, Folder
 from kit.config import Config
 from kit.errors import KitError, did_you_mean, shorten
 from kit.reading import locate, read
@@ -218,27 +218,35 @@ def _no_roles(known: list[Table], ignored: dict[str, str], told: list[str], data
 
 @dataclass(frozen=True)
 class Looked:
-    """The folder, its tables by their headers, and what the command line settles."""
+    """The folder, its tables by their headers, and what the command line settles.
+
+    kind  of the media that are looked for: image or audio
+    """
 
     data: Path
     given: Config
     known: list[Table]
     ignored: dict[str, str]
     form: dict[str, str]
+    kind: str = "image"
     used: set[str] = field(default_factory=set)  # folders that the config leads to
+
+    @property
+    def one(self) -> str:
+        return CALLED[self.kind]
 
     def cells(self, table: Table | None) -> pd.DataFrame | None:
         """All as text."""
         return None if table is None else read(self.data / table.name, text=None, **self.form)
 
     def folders(self) -> dict[str, Folder]:
-        """Those with pictures in them, each walked once."""
+        """Those with such media in them, each walked once."""
         names = sorted(p.name for p in self.data.iterdir() if p.is_dir() and not p.name.startswith("."))
-        held = {name: Folder(self.data, name) for name in names}
+        held = {name: Folder(self.data, name, self.kind) for name in names}
         return {name: folder for name, folder in held.items() if folder.media}
 
     def sample(self, ids: set[str]) -> Table | None:
-        """The table whose rows are test pictures."""
+        """The table whose rows are those of the test folder."""
         if told := self.given.input.get("sample_submission"):
             return next((t for t in self.known if t.name == told), None)
         for table in sorted(self.known, key=lambda t: -hint("sample", t.name)):
@@ -247,7 +255,7 @@ class Looked:
                 return table
         return None
 
-    def one(self, role: str, names: list[str], what: str) -> str:
+    def choose(self, role: str, names: list[str], what: str) -> str:
         """The one name for a role, as it is told or as names sound."""
         if told := self.given.input.get(role):
             return told

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from kit import weights as files
 from kit.errors import ConfigError, did_you_mean, shorten
+from kit.files import read_json
 from kit.tokens import Tokens
 
 # architecture -> (package, name on the index, function that gives the folder): checkpoints that come as a package, without a hub
@@ -98,8 +99,11 @@ def _fill(network: nn.Module, place: str) -> None:
 def tokenizer(place: str) -> dict[str, Any]:
     """A checkpoint's tokenizer: `json` as the library tokenizers reads it, and the ids `first`, `between`, `last` (lists), `padding`, `masked`.
 
+    place  as `source` takes it, or a folder of kit's own in which a tokenizer was kept beside weights
     Raises ConfigError where it cannot be read, or is not of that library.
     """
+    if kept := kept_tokenizer(Path(place)):
+        return kept
     found = _read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
@@ -116,6 +120,12 @@ def tokenizer(place: str) -> dict[str, Any]:
         "padding": found.pad_token_id or 0,
         "masked": -1 if found.mask_token_id is None else found.mask_token_id,
     }
+
+
+def kept_tokenizer(folder: Path) -> dict[str, Any]:
+    """The tokenizer that a run or `kit pretrain` learned and wrote into the folder; {} where there is none."""
+    path = folder / "encoders.json"
+    return read_json(path)["state"].get("text", {}).get("tokenizer", {}) if path.is_file() else {}
 
 
 def _read(call: Callable, place: str, what: str, **options: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Recognises how a folder that nobody described holds its pictures: lists in JSON, a gallery, folders that are classes, or a table of names.
+"""Recognises how an undescribed folder holds its pictures or sounds: lists in JSON, a gallery, folders that are classes, or a table of names.
 
-Where the test rows are a table of their own, the folder is read by infer.py, and pictures beside it by media.py.
+Where the test rows are a table of their own, the folder is read by infer.py, and what lies beside it by media.py.
 """
 
 import mmap
@@ -17,13 +17,13 @@ from kit.discover import ENOUGH, LOOKED_AT, Finding, Inferred, Looked, Table, hi
 from kit.errors import KitError, bullets, shorten
 from kit.galleries import queries_and_gallery
 from kit.infer import as_list, labels_in_a_cell, say_metric, say_positive, say_target
-from kit.media import learn_from_pictures
+from kit.media import learn_from, unequal
 from kit.reading import read
 from kit.tables import JOINT
 
 
 def pictured(data: Path, given: Config) -> Inferred | None:
-    """What the folder's pictures say; None where it has none, or where they belong to the rows of tables.
+    """What the folder's pictures or sounds say; None where it has none, or where they belong to the rows of tables.
 
     Raises KitError where several readings remain, saying what to give.
     """
@@ -32,8 +32,11 @@ def pictured(data: Path, given: Config) -> Inferred | None:
     looked = Looked(data, given, known, ignored, form)
     found = _lists(looked) or queries_and_gallery(looked) or _class_folders(looked) or _table_of_names(looked)
     if found is None:
+        looked = Looked(data, given, known, ignored, form, kind="audio")
+        found = _class_folders(looked) or _table_of_names(looked)
+    if found is None:
         return None
-    learn_from_pictures(found)
+    learn_from(found, looked.kind)
     held = {v for v in found.input.values() if isinstance(v, str)} | looked.used
     others = sorted(p.name + "/" * p.is_dir() for p in data.iterdir() if p.name not in held and not p.name.startswith("."))
     if others:
@@ -55,8 +58,8 @@ def _lists(looked: Looked) -> Inferred | None:
     if not labelled:
         return None
     valid = [n for n in labelled if _validates(n)] if len(labelled) > 1 else []
-    train = looked.one("train", [n for n in labelled if n not in valid and not hint("test", n)], "list of training images")
-    test = looked.one("test", [n for n, keys in held.items() if "images" in keys and n not in (train, *valid)], "list of test images")
+    train = looked.choose("train", [n for n in labelled if n not in valid and not hint("test", n)], "list of training images")
+    test = looked.choose("test", [n for n, keys in held.items() if "images" in keys and n not in (train, *valid)], "list of test images")
     names = {"train": train, "valid": looked.given.input.get("valid") or (valid[0] if len(valid) == 1 else ""), "test": test}
     lists = {role: listed(looked.data / n, labelled=role != "test", separator=JOINT) for role, n in names.items() if n}
     if problems := [problem for one in lists.values() for problem in one.problems]:
@@ -131,22 +134,22 @@ def _class_folders(looked: Looked) -> Inferred | None:
     candidates = [n for n in classed if n not in valid and not hint("test", n)]
     if told not in folders if told else not candidates:
         return None
-    train = looked.one("train", candidates, "folder of training classes")
-    test = looked.one("test", [n for n in folders if n not in (train, *valid)], "folder of test pictures")
+    train = looked.choose("train", candidates, "folder of training classes")
+    test = looked.choose("test", [n for n in folders if n not in (train, *valid)], f"folder of test {looked.one}s")
     if test not in folders:
-        raise KitError(f"input.test={test}: there is no picture in {looked.data / test}")
+        raise KitError(f"input.test={test}: there is no {looked.one} in {looked.data / test}")
     depth = max(p.count("/") for p in folders[train].media)
     which = looked.given.input.get("class_folder") or ("all" if depth > 1 else "")
     labels = pd.Series([{"first": p.split("/")[0], "last": p.split("/")[-2]}.get(which, p.rpartition("/")[0]) for p in folders[train].media])
     sample = looked.sample({name for p in folders[test].media for name in (p, stem(p), last(p), stem(last(p)))})
     target = _target_of(looked, sample, "class")
     found = Inferred(pd.DataFrame({"id": folders[train].media, target: labels}), pd.DataFrame({"id": folders[test].media}), id=["id"])
-    found.input = {"adapter": "image", "train": train, "test": test}
+    found.input = {"adapter": looked.kind, "train": train, "test": test}
     counts = labels.value_counts()
     for role, name, holds in (
-        ("train", train, f"{len(labels)} pictures in {len(counts)} folders, such as {train}/{folders[train].media[0]}"),
+        ("train", train, f"{len(labels)} {looked.one}s in {len(counts)} folders, such as {train}/{folders[train].media[0]}"),
         ("valid", valid[0] if len(valid) == 1 else "", "folders of classes, and its name says that it validates"),
-        ("test", test, f"{len(folders[test].media)} pictures, such as {test}/{folders[test].media[0]}"),
+        ("test", test, f"{len(folders[test].media)} {looked.one}s, such as {test}/{folders[test].media[0]}"),
     ):
         if name:
             found.input[role] = name
@@ -156,7 +159,7 @@ def _class_folders(looked: Looked) -> Inferred | None:
         why = f"they lie {depth} deep; input.class_folder=first or last takes one of them"
         found.findings.append(Finding("class", f"{which} of the folders", why, "input.class_folder", "class_folder" not in looked.given.input))
     _say_sample(found, looked, sample)
-    _classes(found, looked, target, sample, False, f"{len(counts)} folders of {counts.min()} to {counts.max()} pictures")
+    _classes(found, looked, target, sample, False, f"{len(counts)} folders of {counts.min()} to {counts.max()} {looked.one}s")
     _given_folds(found, looked)
     return found
 
@@ -165,11 +168,12 @@ def _class_folders(looked: Looked) -> Inferred | None:
 
 
 def _table_of_names(looked: Looked) -> Inferred | None:
-    """A table of names and labels, and none of the test rows: they are the sample's, or the pictures of a folder."""
+    """A table of names and labels, and none of the test rows: they are the sample's, or the files of a folder."""
     told = as_list(looked.given.output.get("target"))
     try:
-        roles(looked.known, looked.ignored, looked.given, told, looked.data, looked.form)
-        return None
+        _, test, _ = roles(looked.known, looked.ignored, looked.given, told, looked.data, looked.form)
+        if hint("test", test.name) or not hint("sample", test.name):
+            return None  # else a sample, whose answers training rows have beside other columns, passes for test rows
     except KitError:
         pass  # no train beside test: infer.py says so again, if this is no table of names either
     sample = next((t for t in looked.known if t.name == looked.given.input.get("sample_submission") or hint("sample", t.name)), None)
@@ -193,13 +197,15 @@ def _of_names(looked: Looked, train: Table, sample: Table | None, id: str, home:
     cells = looked.cells(sample)
     ids = [stem(last(p)) for p in looked.folders()[away].media] if cells is None else list(cells.iloc[:, 0])
     found = Inferred(read(looked.data / train.name, text=[id], **looked.form), pd.DataFrame({id: ids}), id=[id])
-    found.input = {"adapter": "image", "train": train.name, "test": "test", "id": id} | ({"pictures": pattern} if pattern != "{part}/{id}" else {})
+    found.input = {"adapter": looked.kind, "train": train.name, "test": "test", "id": id} | ({f"{looked.one}s": pattern} if pattern != "{part}/{id}" else {})
     found.findings += [
         Finding("train", train.name, f"{len(found.train)} rows, and there is no table of test rows", "input.train"),
-        Finding("id", id, f"its values name pictures in {home}/", "input.id"),
-        Finding("test", f"{away}/", f"the rows are the {len(ids)} " + (f"ids of {sample.name}" if sample else "pictures in it"), "input.test"),
-        Finding("pictures", pattern, "endings are found", "input.pictures"),
+        Finding("id", id, f"its values name {looked.one}s in {home}/", "input.id"),
+        Finding("test", f"{away}/", f"the rows are the {len(ids)} " + (f"ids of {sample.name}" if sample else f"{looked.one}s in it"), "input.test"),
+        Finding(f"{looked.one}s", pattern, "endings are found", f"input.{looked.one}s"),
     ]
+    if looked.kind == "audio":
+        unequal(found)
     if sample:
         found.input["sample_submission"] = sample.name
         found.findings.append(Finding("sample", sample.name, f"{len(cells)} rows, columns {shorten(sample.columns, 6)}", "input.sample_submission"))
@@ -247,4 +253,4 @@ def _classes(found: Inferred, looked: Looked, target: str, sample: Table | None,
 def _given_folds(found: Inferred, looked: Looked) -> None:
     if found.input.get("valid") and not looked.given.score.get("folds"):
         found.score["folds"] = "given"
-        found.findings.append(Finding("folds", "given", f"the host's own validation pictures: {found.input['valid']}", "score.folds"))
+        found.findings.append(Finding("folds", "given", f"the host's own validation {looked.one}s: {found.input['valid']}", "score.folds"))

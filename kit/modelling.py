@@ -52,7 +52,8 @@ def pictures_seen(model: dict[str, Any]) -> list[str]:
     weights = model.get("weights")
     told = Path(weights).parent / "run.json" if isinstance(weights, str) else Path()
     if told.is_file() and "pretrained" in (info := files.read_json(told)):
-        return [f"{weights} was pretrained on {info['pictures']} pictures of train and test rows, without labels"]
+        told = next(k for k in ("pictures", "texts", "sounds", "rows") if k in info)
+        return [f"{weights} was pretrained on {info[told]} {told} of train and test rows, without labels"]
     return []
 
 

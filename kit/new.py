@@ -31,7 +31,7 @@ QUESTIONS = {
     "output": "what is the output?",
     "score": "how is it judged?",
     "model": "how much prior?",
-    "augment": "what may change in a picture without changing its answer?",
+    "augment": "what may change in a picture or a sound without changing its answer?",
 }
 
 

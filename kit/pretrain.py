@@ -55,8 +55,8 @@ def pretrain(competition: Competition, data: Path, says: Says) -> Path:
     method, given = competition.pretraining()
     competition = replace(competition, config=replace(resolved(competition), pretrain={"method": method, **given}))
     adapter = competition.open_adapter(data)
-    if method == "simclr":
-        learn, asked, started_from = _contrasted, competition.config, begun_with(competition)
+    if method != "denoising":
+        learn, asked, started_from = _from_media, competition.config, begun_with(competition)
         model_of(competition, adapter.task, says.progress)  # refuses what it does not know before any data is read
     else:
         learn, asked, started_from = _denoised, _of_no_model(competition.config), []
@@ -76,30 +76,34 @@ def _of_no_model(config: Config) -> Config:
     return replace(config, model={"name": config.pretrain["method"]}, train=kept, score={}, augment={}, post={})
 
 
-def _contrasted(work: _Work) -> dict[str, Any]:
+def _from_media(work: _Work) -> dict[str, Any]:
     config, tables = work.competition.config, work.tables
     model = model_of(work.competition, work.task, work.progress, work.run.folder / "checkpoints")
     how = gathering(work.competition, model, work.progress)
     train, test, stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
-    if not stores:
+    (kind,) = model.takes
+    told = {"image": "pictures", "text": "texts", "audio": "sounds"}[kind]
+    if not tables.of_kind(kind):
         raise DataError(
-            f'the rows have no column of pictures, which model "{config.model["name"]}" looks at\n'
-            "name one: input.columns.image = [...]; for what is in a table: pretrain.method=denoising"
+            f'the rows have no column of {told}, which model "{config.model["name"]}" learns from\n'
+            f"name one: input.columns.{kind} = [...]; for what is in a table: pretrain.method=denoising"
         )
     everyone = pd.concat([train, test])
     encoders = Encoders(tables.schema, config.encoders, config.train["seed"], stores=stores)
     features = encoders.fit_transform(everyone, np.zeros((len(everyone), 0)))
-    examples = Examples(everyone.index.to_numpy(dtype=object), features).take(next(iter(features.media.values())).there)
+    there = next(block.there for block in features.media.values() if block.kind == kind)
+    examples = Examples(everyone.index.to_numpy(dtype=object), features).take(there)
     if len(examples) < 2:
-        raise DataError("fewer than two pictures can be read: there is nothing to tell apart")
-    work.result(f"data    {len(examples)} pictures of {len(tables.train)} train and {len(tables.test)} test rows, without labels")
-    work.result(f"method  simclr, {config.model['name']}")
-    network, losses = model.pretrain(examples, method="simclr", **work.given)
+        raise DataError(f"fewer than two {told} can be read: there is nothing to learn from")
+    work.result(f"data    {len(examples)} {told} of {len(tables.train)} train and {len(tables.test)} test rows, without labels")
+    work.result(f"method  {config.pretrain['method']}, {config.model['name']}")
+    network, losses = model.pretrain(examples, method=config.pretrain["method"], **work.given)
+    encoders.save(work.run.folder / ENCODERS)  # a tokenizer that was learned goes with the weights
     from safetensors.torch import save_file  # needs torch, which the model brought
 
     with files.whole(work.run.folder / WEIGHTS) as temporary:
         save_file({f"network.{k}": v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, temporary)
-    return {"pictures": len(examples), "losses": losses}
+    return {told: len(examples), "losses": losses}
 
 
 def _denoised(work: _Work) -> dict[str, Any]:

@@ -19,7 +19,7 @@ KINDS = ("missing", "empty", "truncated", "not a sound", "not finite", "odd rate
 MOST_SECONDS = 3600.0
 RATES = (1_000, 768_000)  # samples a second, the least and the most that a header is believed
 _PIECE = 1 << 18  # numbers read at once
-_FULL = 32767  # what a sample of 1 becomes
+_FULL = 32768  # what a sample of 1 would become, which 16 bits just lack
 _FRAME_SECONDS, _STEP_SECONDS = 0.04, 0.01  # of which the loudness is compared where silence is trimmed
 _UNKNOWN = (0, 0xFFFFFFFF)  # bytes of data, as they are written where the end was not known yet
 
@@ -35,7 +35,7 @@ def decode(
     channels: Channels = "mix",
     most_seconds: float = MOST_SECONDS,
 ) -> np.ndarray:
-    """The sound as (samples,) int16, of which 32767 is the loudest.
+    """The sound as (samples,) int16: 32768 stands for 1.
 
     source        a path, which may lead into a zip archive, or an array (samples,) or (samples, channels) that has the rate already, of int16
                   or of floats in -1..1; louder floats are divided by the loudest
@@ -64,7 +64,7 @@ def decode(
     if not len(values):
         raise Damaged("empty", name)
     loudest = float(np.abs(values).max())
-    return np.rint(values * (_FULL / max(loudest, 1.0))).astype(np.int16)
+    return np.clip(np.rint(values * (_FULL / max(loudest, 1.0))), -_FULL, _FULL - 1).astype(np.int16)
 
 
 def measure(path: str) -> float:

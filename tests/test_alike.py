@@ -56,4 +56,16 @@ def test_a_scheme_that_looks_at_no_group_is_refused():
 
 
 def test_a_table_without_pictures_says_so(table):
-    assert "score.alike compares pictures" in table.complaint("score.alike=0.9", "score.folds=holdout")
+    assert "score.alike compares pictures or sounds" in table.complaint("score.alike=0.9", "score.folds=holdout")
+
+
+def test_clips_that_sound_alike_share_a_fold(tmp_path, monkeypatch):
+    pytest.importorskip("soundfile")
+    monkeypatch.chdir(tmp_path)
+    competition = open_competition("freesound", overrides=["score.alike=0.97", "model.name=constant", "encoders.audio.rate=16000"])
+    competition.open_adapter(tmp_path).write_sample(tmp_path / "sample", rows=80)
+    adapter = competition.open_adapter(tmp_path / "sample")
+    rows, split, _ = divided(competition, adapter.tables(), adapter.task)
+    assert 5 < len(set(rows.group)) < len(rows.ids)
+    for fold in split:
+        assert not set(rows.group[fold.train]) & set(rows.group[fold.valid])

@@ -822,3 +822,55 @@ def test_positive_class_of_words_is_the_rarer_and_a_guess(tmp_path, monkeypatch)
     new.make("loans", data, None, [], Says(progress=lines.append))
     assert any(line == "positive bad (guess): the rarer class (10 of 40 rows); output.positive=... changes it" for line in lines)
     assert tomllib.loads(Path("competitions/loans/config.toml").read_text())["output"]["positive"] == "bad"
+
+
+# sounds
+
+
+def test_folders_that_are_classes_make_a_config_of_sounds():
+    data = touch("files", *(f"train/{kind}/{n}{kind}.wav" for kind in ("cat", "dog", "owl") for n in range(5)), "test/7.ogg", "test/8.flac", "cover.jpg")
+    config, lines = made(data)
+    assert config["input"] == {"adapter": "audio", "data": str(data.resolve()), "train": "train", "test": "test"}
+    assert config["output"] == {"target": "class", "task": "multiclass"} and config["model"]["name"] == "spectrogram"
+    assert line(lines, "train") == "train    train/: 15 sounds in 3 folders, such as train/cat/0cat.wav"
+    assert list(read_as(data).test.index) == ["7", "8"]
+    fast = open_competition("shop", preset="fast").config
+    assert fast.model["weights"] == "package" and fast.augment == {"audio": {"seconds": 2.0, "mixup": 0.5}}
+
+
+def test_a_table_of_names_of_sounds_is_read_as_freesound_hands_it_out():
+    names = [f"{n:08x}.wav" for n in range(46)]
+    data = touch("files", *(f"audio_train/{n}" for n in names[:40]), *(f"audio_test/{n}" for n in names[40:]))
+    write(
+        train=pd.DataFrame({"fname": names[:40], "label": ["Bark", "Bass_drum", "Cello", "Flute"] * 10, "manually_verified": [1, 0] * 20}),
+        sample_submission=pd.DataFrame({"fname": names[40:], "label": "Bark Cello Flute"}),
+    )
+    config, lines = made(data)
+    assert config["input"] == {
+        "adapter": "audio", "data": str(data.resolve()), "train": "train.csv", "test": "test", "id": "fname", "sounds": "audio_{part}/{id}",
+        "columns": {"weight": ["manually_verified"]}, "weights": {"0": 0.5, "1": 1.0}, "sample_submission": "sample_submission.csv",
+    }  # fmt: skip
+    assert line(lines, "weights") == "weights  manually_verified: 0 counts half (guess): 50% of the training rows"
+    assert config["output"] == {"target": "label", "task": "multiclass", "cells": "labels", "top": 3}
+    tables = read_as(data)
+    assert tables.roles["weight"].tolist() == [1.0, 0.5] * 20 and tables.train["audio"].iloc[0].endswith("/audio_train/00000000.wav")
+
+
+def test_sounds_beside_tables_become_a_column():
+    columns = {"clip": [f"{k}.ogg" for k in range(N)]}
+    data = usual(zero_one(), train=rows(**columns), test=rows(M, 1, clip=columns["clip"][:M]))
+    touch(data / "clips", *columns["clip"])
+    config, _ = made(data)
+    assert config["input"]["sounds"] == "clips/{clip}" and config["input"]["adapter"] == "audio" and config["model"] == {"name": "lightgbm"}
+    tables = read_as(data)
+    assert {n: c.kind for n, c in tables.schema.items()} == {"size": "numeric", "weight": "numeric", "audio": "audio"}
+    assert tables.test["audio"].iloc[0].endswith("/clips/0.ogg")
+
+
+def test_tables_of_ids_alone_learn_from_their_sounds():
+    train, test = rows()[["id"]], rows(M, 1)[["id"]]
+    data = usual(zero_one(), train=train, test=test)
+    touch(data, *(f"train/{i}.wav" for i in train["id"]), *(f"test/{i}.wav" for i in test["id"]))
+    config, _ = made(data)
+    assert config["input"]["sounds"] == "{part}/{id}" and config["model"]["name"] == "spectrogram"
+    assert len(read_as(data).test) == M

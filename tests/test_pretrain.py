@@ -379,10 +379,10 @@ def test_the_model_decides_the_method_and_options_of_the_other_are_refused(table
     assert pictures.pretraining()[0] == "simclr" and pictures.pretraining()[1]["temperature"] == 0.1
     assert complaint(learned, "pretrain.temperature=0.5") == [
         "pretrain.temperature is not an option here (known: batch_size, category_width, epochs, layers, lr, most_categories, noise, width, width_out)",
-        'in method "denoising"; pretrain.method names another: simclr or denoising',
+        'in method "denoising"; pretrain.method names another: simclr or masked or denoising',
     ]
     assert complaint(learned, "pretrain.method=simclr") == [
-        'pretrain.method = "simclr" compares pictures, and model "lightgbm" does not look at any',
+        'pretrain.method = "simclr" compares pictures, and model "lightgbm" does not look at them alone',
         "name one that does: model.name=timm",
     ]
 
@@ -391,7 +391,7 @@ def test_options_of_either_method_hinder_no_training_and_wrong_ones_are_named(ta
     table.trained("pretrain.temperature=0.5", "model.rounds=2")
     for override, said in {
         "pretrain.tempreature=0.5": 'pretrain.tempreature is not an option here (did you mean "temperature"?)',
-        "pretrain.method=dino": 'pretrain.method = "dino" is no method (known: denoising, simclr)',
+        "pretrain.method=dino": 'pretrain.method = "dino" is no method (known: denoising, masked, simclr)',
         "pretrain.noise=much": "pretrain.noise = 'much': Input should be a valid number",
     }.items():
         with pytest.raises(ConfigError) as error:
@@ -401,7 +401,7 @@ def test_options_of_either_method_hinder_no_training_and_wrong_ones_are_named(ta
 
 def test_a_model_of_pictures_on_a_table_without_any_is_told_what_to_do(table):
     assert complaint(learned, "model.name=convnet", "output.task=binary", "train.threads=1") == [
-        'the rows have no column of pictures, which model "convnet" looks at',
+        'the rows have no column of pictures, which model "convnet" learns from',
         "name one: input.columns.image = [...]; for what is in a table: pretrain.method=denoising",
     ]
 

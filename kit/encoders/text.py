@@ -151,6 +151,8 @@ class Text:
         parts = [HashingVectorizer(ngram_range=(1, self.words), token_pattern=_WORD, **same)] if self.words else []
         if self.characters:
             parts.append(HashingVectorizer(analyzer="char_wb", ngram_range=tuple(self.characters), **same))
+        if not texts:  # of which the library counts nothing, not even columns
+            return scipy.sparse.csr_matrix((0, self.size * len(parts)), dtype=np.float32)
         return scipy.sparse.hstack([hashing.transform(texts) for hashing in parts], format="csr")
 
     def _features(self, columns: pd.DataFrame, counts: dict[str, scipy.sparse.csr_matrix]) -> Features:

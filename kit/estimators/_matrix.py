@@ -11,10 +11,11 @@ class Scaler:
 
     skewed  columns whose skewness exceeds this are squashed by the signed log1p first; 0 is none
     scale   False leaves numbers at the scale that they have
+    even    a row's n-grams together are as long as its scaled numbers usually are, not of length 1: one penalty then suits both
     """
 
-    def __init__(self, *, skewed: float = 0.0, max_levels: int = 1000, scale: bool = True):
-        self.skewed, self.max_levels, self.scale = skewed, max_levels, scale
+    def __init__(self, *, skewed: float = 0.0, max_levels: int = 1000, scale: bool = True, even: bool = False):
+        self.skewed, self.max_levels, self.scale, self.even = skewed, max_levels, scale, even
         self.state: dict[str, np.ndarray] = {}
 
     def fit(self, features: Features) -> None:
@@ -64,7 +65,8 @@ class Scaler:
             weighted.data = np.log1p(weighted.data)
             weighted = weighted.multiply(state["idf"]).tocsr()
             length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-            parts.append(scipy.sparse.diags(1 / np.maximum(length, 1e-12)) @ weighted)
+            asked = np.sqrt(max(values.shape[1], 1)) if self.even else 1.0
+            parts.append(scipy.sparse.diags(asked / np.maximum(length, 1e-12)) @ weighted)
         return scipy.sparse.hstack(parts, format="csr")
 
 

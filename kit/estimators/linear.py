@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 from sklearn.linear_model import ElasticNet, ElasticNetCV, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -12,8 +13,9 @@ from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._matrix import Scaler
 
 _PENALTIES = [0.03, 0.3, 3.0, 30.0, 300.0]
+_FINER = 10**0.5  # the best of them is compared with its neighbours at this distance
 _LABELS_ASKED = 8  # the commonest labels, that the penalty is chosen on
-_MUCH_WORK = 2e8  # rows x columns x outputs
+_MUCH_WORK = 2e8  # values x outputs
 _ROWS_ASKED = 4_000
 
 
@@ -27,7 +29,7 @@ class Linear:
         skewed   numbers whose skewness exceeds this go through the signed log1p; 0 is none
         """
         self.setup, self.penalty, self.sparse = setup, penalty, sparse
-        self.scaler = Scaler(skewed=skewed)
+        self.scaler = Scaler(skewed=skewed, even=True)
         self.weights: dict[str, np.ndarray] = {}
         usual = {"binary": "bce", "multilabel": "bce", "multiclass": "cross_entropy", "regression": "mse"}[setup.task]
         if setup.loss not in (usual, "mae"):  # a line through the means stands in for one through the medians
@@ -71,23 +73,38 @@ class Linear:
         """Least log loss of held-out rows, the same for all labels: of many labels some are asked, of much work a share of the rows."""
         labels = np.argsort(-target.sum(axis=0), kind="stable")[:_LABELS_ASKED] if target.shape[1] > 1 else [0]
         outputs = self.setup.outputs if self.setup.task == "multiclass" else len(labels)
-        rows, splits = np.arange(len(target)), 3
-        if len(target) * x.shape[1] * outputs > _MUCH_WORK:
+        wide = scipy.sparse.issparse(x)
+        rows, splits = np.arange(len(target)), 1 if wide else 3  # a fit on n-grams is slow, and a third of the rows tells enough
+        if (x.nnz if wide else x.size) * outputs > _MUCH_WORK:
             rows, splits = np.sort(np.random.default_rng(self.setup.seed).permutation(len(target))[:_ROWS_ASKED]), 1
-        losses = np.zeros(len(_PENALTIES))
+        inner = []
         for y in (target[rows, label] for label in labels):
-            rarest = int(np.unique(y, return_counts=True)[1].min())
-            inner = (StratifiedKFold if rarest >= 3 else KFold)(3, shuffle=True, random_state=self.setup.seed)
-            for train, valid in list(inner.split(np.zeros(len(y)), y))[:splits]:
-                if len(np.unique(y[train])) < 2:
-                    continue
-                w = None if weight is None else weight[rows[train]]
-                for n, strength in enumerate(_PENALTIES):
-                    model = self._logistic(strength).fit(x[rows[train]], y[train], sample_weight=w)
-                    place = {c: k for k, c in enumerate(model.classes_)}
-                    p = model.predict_proba(x[rows[valid]])
-                    losses[n] -= sum(np.log(max(p[i, place[c]], 1e-15)) if c in place else np.log(1e-15) for i, c in enumerate(y[valid]))
-        return _PENALTIES[int(losses.argmin())]
+            inner += [(rows[train], rows[valid], y[train], y[valid]) for train, valid in self._cuts(y)[:splits] if len(np.unique(y[train])) > 1]
+        losses: dict[float, float] = {}
+        for penalty in _PENALTIES:
+            losses[penalty] = self._held_out(x, weight, inner, penalty)
+        best = min(losses, key=losses.get)
+        for penalty in (best / _FINER, best * _FINER):
+            losses[penalty] = self._held_out(x, weight, inner, penalty)
+        return min(losses, key=losses.get)
+
+    def _cuts(self, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        rarest = int(np.unique(y, return_counts=True)[1].min())
+        folds = (StratifiedKFold if rarest >= 3 else KFold)(3, shuffle=True, random_state=self.setup.seed)
+        return list(folds.split(np.zeros(len(y)), y))
+
+    def _held_out(self, x, weight: np.ndarray | None, inner: list[tuple[np.ndarray, ...]], penalty: float) -> float:
+        """The log loss of the held-out rows, summed; of a class that no training row has, as if it were given 1e-15.
+
+        inner  (training rows, held-out rows, the answers of either) for each cut of each label
+        """
+        loss = 0.0
+        for train, valid, y, truth in inner:
+            model = self._logistic(penalty).fit(x[train], y, sample_weight=None if weight is None else weight[train])
+            place = {c: k for k, c in enumerate(model.classes_)}
+            p = model.predict_proba(x[valid])
+            loss -= sum(np.log(max(p[i, place[c]], 1e-15)) if c in place else np.log(1e-15) for i, c in enumerate(truth))
+        return loss
 
     def _classes(self, x, y: np.ndarray, weight: np.ndarray | None, penalty: float):
         if len(np.unique(y)) < 2:  # a label that all training rows have, or none

@@ -204,10 +204,16 @@ class Neural:
         self.network.eval()
 
     def pretrain(self, examples: Examples, *, method: str, **options: Any) -> tuple[torch.nn.Module, list[float]]:
-        """(network, mean loss of each epoch): learns from the pictures of these rows; whatever target they have is not looked at."""
-        contrasted = needed("kit.zoo._selfsupervised", 'pretrain.method = "simclr"').contrasted
+        """(network, mean loss of each epoch): learns from the pictures, texts or sounds of these rows; whatever target they have is not looked at."""
         setup, augment = self.setup, self.augment
-        assert method == "simclr" and setup.checkpoints is not None
+        assert setup.checkpoints is not None and len(self.takes) == 1
+        if method == "simclr":
+            learn = needed("kit.zoo._selfsupervised", 'pretrain.method = "simclr"').contrasted
+            options |= {"transforms": augment.transforms, "flip": augment.flip}
+        elif self.takes == ("text",):
+            learn, options["share"] = needed("kit.zoo._masked", 'pretrain.method = "masked"').masked, options["share"] or 0.15
+        else:
+            learn, options["share"], options["hearing"] = needed("kit.zoo._masked_spectra", 'pretrain.method = "masked"').masked, options["share"] or 0.5, self.hearing
         self.preparation.fit(examples.features)
         rows = self._prepared(examples.features)
         rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
@@ -218,8 +224,8 @@ class Neural:
             network = self._build()
             network.start()
             devices = {k: self.options[k] for k in ("accelerator", "devices")}
-            told = {"transforms": augment.transforms, "flip": augment.flip, **options}
-            losses = contrasted(network, rows, examples.ids, setup, Looking(augment.size), self._feeding(), setup.checkpoints, devices, **told)
+            looking = Looking(augment.size if augment is not None else 0)
+            losses = learn(network, rows, examples.ids, setup, looking, self._feeding(), setup.checkpoints, devices, **options)
         return network, losses
 
     def _seen(self, train: Examples) -> Examples:
@@ -305,7 +311,9 @@ class Neural:
         given = self.options
         epochs, size = next(usual for most, usual in (_BY_MEDIA if self.takes else _BY_ROWS).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
-        lr = given["lr"] or getattr(self.network_type, "usual_lr", _LR)
+        network = self.network_type
+        usual = network.lr_for(**self.network_options) if hasattr(network, "lr_for") else getattr(network, "usual_lr", _LR)
+        lr = given["lr"] or usual
         same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs", "freeze_layers")
         return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from kit import mels as scale
 
-_IN_CACHE = 1 << 20  # samples of frames that are transformed at once on a CPU: more would not stay in its cache between the steps
+_IN_CACHE = 1 << 19  # samples of frames that are transformed at once on a CPU: more would not stay in its cache between the steps
+_BANDS = 16  # that are summed at once: neighbours, which reach over few of the frequencies
 
 
 class MelPower(nn.Module):
@@ -27,20 +28,28 @@ class MelPower(nn.Module):
         window, self.n_fft = scale.fft_size(rate, window_ms)
         self.hop = scale.hop_size(rate, hop_ms)
         self.register_buffer("window", torch.from_numpy(scale.hann(window, self.n_fft)), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(scale.filters(rate, self.n_fft, mels, low_hz, high_hz)), persistent=False)
+        whole = torch.from_numpy(scale.filters(rate, self.n_fft, mels, low_hz, high_hz)).repeat_interleave(2, dim=1)  # for real and imaginary parts
+        self.reach = []
+        for n, some in enumerate(whole.split(_BANDS)):
+            heard = some.any(dim=0).nonzero().flatten().tolist() or [0]
+            self.reach.append((heard[0], heard[-1] + 1))
+            self.register_buffer(f"filters_{n}", some[:, heard[0] : heard[-1] + 1].contiguous(), persistent=False)
 
     def forward(self, sound: Tensor) -> Tensor:
         with torch.autocast(sound.device.type, enabled=False):
             padded = nn.functional.pad(sound.float(), (self.n_fft // 2, self.n_fft // 2))
             frames = padded.unfold(1, self.n_fft, self.hop)  # (n, frames, n_fft), a view
-            at_once = max(1, _IN_CACHE // (frames.shape[1] * self.n_fft)) if sound.device.type == "cpu" else len(frames)
-            return torch.cat([self._power(some) for some in frames.split(at_once)])
+            if sound.device.type != "cpu":
+                return self._power(frames)
+            at_once = max(1, _IN_CACHE // self.n_fft)
+            rows = frames.split(max(1, at_once // frames.shape[1]))
+            return torch.cat([torch.cat([self._power(part) for part in some.split(at_once, dim=1)], dim=2) for some in rows])
 
     def _power(self, frames: Tensor) -> Tensor:
         """(n, mels, frames)"""
-        found = torch.fft.rfft(frames * self.window)
-        power = found.real.square().addcmul_(found.imag, found.imag)  # (n, frames, bins)
-        return self.filters @ power.transpose(1, 2)
+        squares = torch.view_as_real(torch.fft.rfft(frames * self.window)).flatten(2).square_()  # (n, frames, 2 x bins)
+        filters = (getattr(self, f"filters_{n}") for n in range(len(self.reach)))
+        return torch.cat([some @ squares[..., first:last].transpose(1, 2) for some, (first, last) in zip(filters, self.reach)], dim=1)
 
     def frames(self, samples: Tensor) -> Tensor:
         """How many frames are centred within so many samples: at least one."""
@@ -112,9 +121,9 @@ class Pcen(nn.Module):
             return (energy * gain + self.bias) ** self.exponent - self.bias**self.exponent
 
     def _smoothed(self, energy: Tensor) -> Tensor:
-        """M[t] = (1 - share) M[t - 1] + share E[t], where M[-1] is the least share of E[0] that librosa's filter starts from; in blocks of frames."""
+        """M[t] = (1 - share) M[t - 1] + share E[t] with M[-1] = 1, as librosa's filter starts (scipy.signal.lfilter_zi); in blocks of frames."""
         kept, parts = 1 - self.share, []
-        before = energy[..., :1] * 0 + 1.0  # scipy.signal.lfilter_zi: the filter has long heard a steady 1
+        before = torch.ones_like(energy[..., :1])
         for block in energy.split(256, dim=-1):
             t = torch.arange(block.shape[-1], device=energy.device, dtype=torch.float32)
             apart = t[:, None] - t  # (frames, frames)

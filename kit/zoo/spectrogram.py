@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kit.errors import ConfigError
 from kit.zoo._beside import Beside
 from kit.zoo._inputs import Inputs
 from kit.zoo._sounding import OverTime, Pooling, Sounding
@@ -77,9 +78,14 @@ class Spectrogram(Sounding):
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width)"""
         spectrograms, heard = self.picture(batch)
-        seen = {"image": self._coloured(spectrograms)}
-        pooled = self.trunk.features(seen) if self.pool is None else self.pool(self.trunk.map(seen), heard)
+        pooled = self.trunk.features({"image": self._coloured(spectrograms)}) if self.pool is None else self.pool(self.maps(spectrograms), heard)
         return self.beside(pooled, batch)
+
+    def maps(self, spectrograms: Tensor) -> Tensor:
+        """(n, mels, frames) -> (n, channels, mels', time). Raises ConfigError where the architecture's own pooling was kept."""
+        if self.pool is None:
+            raise ConfigError('model.pooling = "own" leaves no map to learn from\nset model.pooling = "mean"')
+        return self.trunk.map({"image": self._coloured(spectrograms)})
 
     def _coloured(self, x: Tensor) -> Tensor:
         """(n, mels, frames) in 0..1 -> (n, 3, mels, frames) in 0..255, as pictures are, or stretched to the size"""

@@ -1,6 +1,7 @@
 """Any encoder of Hugging Face by name, from a folder or from a package, pooled: the usual start for texts, and one for sounds."""
 
 import re
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -69,7 +70,11 @@ class Transformer(nn.Module):
     @staticmethod
     def tokenizer_for(*, architecture: str = "microsoft/deberta-v3-base", weights: str = "hub", reads: str = "text", width: int = 0, **options: Any) -> str:
         """Where the tokenizer of a network with these options is read from; "" where it is learned from the training rows."""
-        return "" if width or reads != "text" else huggingface.source(architecture, weights)
+        if reads != "text":
+            return ""
+        if weights.endswith(".safetensors") and huggingface.kept_tokenizer(Path(weights).parent):
+            return str(Path(weights).parent)  # weights and tokens belong together
+        return "" if width else huggingface.source(architecture, weights)
 
     @staticmethod
     def lr_for(*, weights: str = "hub", **options: Any) -> float:

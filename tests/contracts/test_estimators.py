@@ -70,8 +70,9 @@ def _model(name: str, task: str):
     kind, part = registry.find_model(name)
     loss = "arcface" if _gives_embeddings(name) else LOSS[task]
     setup = Setup(task=task, outputs=OUTPUTS[task], loss=loss, threads=1, augment={"size": 16, "recipe": "none", "audio": {"seconds": 0.25}})
-    small = getattr(part, "SMALL", {})
-    return part(setup) if kind == "estimators" else registry.find("estimators", "neural")(setup, part, small, epochs=15, batch_size=32)
+    if kind == "estimators":
+        return part(setup)
+    return registry.find("estimators", "neural")(setup, part, getattr(part, "SMALL", {}), epochs=15, batch_size=32)
 
 
 def _gives_embeddings(name: str) -> bool:

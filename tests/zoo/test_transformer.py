@@ -13,6 +13,7 @@ from transformers import ASTFeatureExtractor, AutoConfig, AutoModel, BertTokeniz
 
 from kit import huggingface
 from kit.errors import ConfigError
+from kit.files import write_json
 from kit.tokens import Tokens
 from kit.zoo._inputs import Inputs
 from kit.zoo._waveforms import FilterBanks
@@ -142,6 +143,10 @@ def test_options_tell_what_is_taken_and_whose_tokenizer_it_is(folder):
     assert Transformer.takes_for(**MADE) == ("text",) and Transformer.takes_for(reads="audio") == ("audio",)
     assert Transformer.tokenizer_for(**MADE) == "" == Transformer.tokenizer_for(reads="audio")
     assert Transformer.tokenizer_for(architecture=str(folder)) == str(folder)
+    kept = {"json": "{}", "first": [2], "between": [3], "last": [3], "padding": 0, "masked": 4}
+    write_json(folder.parent / "encoders.json", {"state": {"text": {"tokenizer": kept}}})
+    place = Transformer.tokenizer_for(**MADE | {"weights": str(folder.parent / "weights.safetensors")})
+    assert huggingface.tokenizer(place) == kept, "weights that were learned with a tokenizer are read with it"
     assert Transformer.lr_for(**MADE) > Transformer.lr_for(architecture=str(folder))
 
 

@@ -1,0 +1,112 @@
+"""Which part of a clip is heard, and how it is changed: within what the options say, and the same for the same random numbers."""
+
+import wave
+
+import numpy as np
+import pytest
+
+from kit.errors import ConfigError
+from kit.hearing import Hearing
+
+RATE = 1000
+
+
+def view(sound, seed=0, **options):
+    return Hearing(**{"seconds": 1.0, **options}).training_view(np.asarray(sound, np.float32), RATE, np.random.default_rng(seed))
+
+
+def loudness(x):
+    return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)))
+
+
+def test_windows_cover_a_clip_from_its_beginning_to_its_end():
+    hearing = Hearing(seconds=1.0)
+    assert hearing.windows(10, RATE) == hearing.windows(1000, RATE) == [0]
+    assert hearing.windows(1001, RATE) == [0, 1]
+    assert hearing.windows(2600, RATE) == [0, 400, 800, 1200, 1600]  # half a second apart at most
+    assert Hearing(seconds=1.0, hop_seconds=1.0).windows(2600, RATE) == [0, 800, 1600]
+
+
+def test_a_long_clip_has_no_more_windows_than_asked_for_and_they_are_spread_evenly():
+    assert Hearing(seconds=1.0, most_windows=3).windows(100_000, RATE) == [0, 49_500, 99_000]
+    assert Hearing(seconds=1.0, most_windows=1).windows(5000, RATE) == [2000]
+
+
+def test_without_options_a_view_is_a_part_of_the_clip_that_begins_anywhere():
+    sound = np.linspace(-0.5, 0.5, 5000, dtype=np.float32)
+    begun = set()
+    for seed in range(20):
+        found = view(sound, seed)
+        start = int(np.searchsorted(sound, found[0]))
+        assert np.array_equal(found, sound[start : start + 1000])
+        begun.add(start)
+    assert len(begun) > 15 and np.array_equal(view(sound[:300]), sound[:300])
+
+
+def test_a_view_leaves_the_clip_as_it_was():
+    sound = np.full(500, 0.1, np.float32)
+    view(sound, gain_db=10.0, invert=True, noise_db=0.0)
+    assert (sound == np.float32(0.1)).all()
+
+
+def test_a_short_clip_may_begin_later_and_never_loses_a_sample():
+    lengths = {len(view(np.full(300, 0.5), seed, shift=0.5)) for seed in range(30)}
+    assert min(lengths) >= 300 and max(lengths) <= 650 and len(lengths) > 10
+    shifted = view(np.full(300, 0.5), 3, shift=1.0)
+    assert (shifted[-300:] == 0.5).all() and not shifted[:-300].any()
+
+
+def test_gain_is_within_its_range_and_nothing_leaves_minus_one_to_one():
+    sound = np.full(100, 0.1, np.float32)
+    gains = [20 * np.log10(view(sound, seed, gain_db=6.0)[0] / 0.1) for seed in range(50)]
+    assert -6 <= min(gains) < -4 and 4 < max(gains) <= 6
+    assert np.abs(view(np.full(100, 0.9), 1, gain_db=60.0)).max() <= 1
+
+
+def test_half_of_the_clips_are_turned_upside_down():
+    signs = [view(np.full(10, 0.5), seed, invert=True)[0] for seed in range(100)]
+    assert 30 < sum(s < 0 for s in signs) < 70
+
+
+def test_noise_is_as_far_below_the_clip_as_asked():
+    sound = np.sin(np.arange(1000) / 3).astype(np.float32) * 0.3
+    ratios = [loudness(sound) - loudness(found - sound) for seed in range(40) if not np.array_equal(found := view(sound, seed, noise_db=10.0), sound)]
+    assert 10 < len(ratios) < 30 and 9 < min(ratios) < 15 and 22 < max(ratios) < 31
+
+
+def test_a_background_is_mixed_under_some_clips(tmp_path):
+    pytest.importorskip("soundfile")
+    with wave.open(str(tmp_path / "hum.wav"), "wb") as file:
+        file.setparams((1, 2, 4000, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(1600) * 2 * np.pi * 0.1)).astype("<i2").tobytes())
+    sound = np.sin(np.arange(1000) / 3).astype(np.float32) * 0.3
+    given = {"background": str(tmp_path), "background_db": 10.0, "background_share": 0.5}
+    added = [found - sound for seed in range(40) if not np.array_equal(found := view(sound, seed, **given), sound)]
+    assert 10 < len(added) < 30
+    assert {int(np.abs(np.fft.rfft(a)).argmax()) for a in added} <= {398, 399, 400, 401, 402}  # Hz, of a tone shorter than the view, begun anew
+    assert 9.9 < min(loudness(sound) - loudness(a) for a in added) < 16
+
+
+def test_silence_stays_silence():
+    assert not view(np.zeros(500), 1, noise_db=0.0, gain_db=20.0).any()
+
+
+def test_equal_random_numbers_give_equal_views():
+    sound = np.random.default_rng(5).normal(size=5000).astype(np.float32) * 0.1
+    options = {"gain_db": 6.0, "noise_db": 10.0, "invert": True, "shift": 1.0}
+    assert np.array_equal(view(sound, 7, **options), view(sound, 7, **options))
+    assert not np.array_equal(view(sound, 7, **options), view(sound, 8, **options))
+
+
+def test_all_values_out_of_range_are_said_at_once(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        Hearing(seconds=0.0, shift=2.0, mixup=-1.0, gain_db=-3.0, most_windows=0, background=str(tmp_path), background_share=1.5)
+    assert str(error.value).split("\n") == [
+        "augment.audio.seconds = 0.0: expected 0.05 to 600",
+        "augment.audio.most_windows = 0: expected at least 1",
+        "augment.audio.shift = 2.0: expected a share from 0 to 1",
+        "augment.audio.gain_db = -3.0: expected 0 to 60 dB",
+        "augment.audio.background_share = 1.5: expected a share from 0 to 1",
+        "augment.audio.mixup = -1.0: expected 0 for none, or an alpha above 0",
+        f"augment.audio.background = {str(tmp_path)!r}: expected a folder that holds sounds (.wav, .flac, .ogg, .mp3)",
+    ]

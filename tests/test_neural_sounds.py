@@ -1,0 +1,116 @@
+"""Networks that hear: they learn, repeat to the byte whatever the number of workers, hear long clips window by window, and predict every row."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("soundfile")  # the extra `audio`
+
+import torch
+
+from kit.clips import Clips, gather
+from kit.encoders import Examples, Features
+from kit.errors import ConfigError, DataError
+from kit.estimators import Setup
+from kit.estimators.neural import Neural
+from kit.registry import find
+
+RATE = 8000
+QUICK = {"epochs": 2, "batch_size": 16, "accelerator": "cpu", "workers": 0, "precision": "32-true", "channels_last": "yes"}
+SMALL = {"width": 8, "blocks": 2, "mels": 16, "dropout": 0.0}
+HEARD = {"seconds": 0.25}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def noisy(random, hz, seconds):
+    t = np.arange(round(seconds * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * hz * t) + random.normal(scale=0.05, size=len(t))).astype(np.float32)
+
+
+def recorded(n=64, *, seed=0, damaged=(), seconds=None):
+    """Rows whose class is whether the tone is high."""
+    random = np.random.default_rng(seed)
+    target = random.integers(0, 2, n)
+    cells = np.empty(n, dtype=object)
+    for row in range(n):
+        cells[row] = None if row in damaged else noisy(random, (500, 1500)[target[row]], seconds or random.uniform(0.1, 0.5))
+    features = Features.of(n)
+    features.media["clip"] = Clips(gather(cells, folder=None, rate=RATE, cache="never", threads=1, progress=lambda line: None), np.arange(n))
+    return Examples(np.array([f"id{k}" for k in range(n)]), features, target)
+
+
+def fitted(train, *, heard=HEARD, network=SMALL, checkpoints=None, **options):
+    setup = Setup("multiclass", 2, "cross_entropy", augment={"audio": heard}, checkpoints=checkpoints)
+    model = Neural(setup, find("zoo", "audio_cnn"), dict(network), **QUICK | options)
+    model.fit(train, {})
+    return model
+
+
+def test_a_small_network_learns_which_tone_is_high():
+    model = fitted(recorded(128), epochs=5)
+    valid = recorded(60, seed=1)
+    assert (model.predict(valid).argmax(axis=1) == valid.target).mean() > 0.95
+
+
+def test_what_is_heard_is_the_same_for_any_number_of_workers():
+    heard = {"seconds": 0.2, "shift": 1.0, "gain_db": 6.0, "noise_db": 10.0, "invert": True, "mixup": 0.5}
+    alone = fitted(recorded(), heard=heard).predict(recorded(20, seed=1))
+    helped = fitted(recorded(), heard=heard, workers=2, prefetch=2).predict(recorded(20, seed=1))
+    assert np.array_equal(alone, helped)
+    assert not np.array_equal(alone, fitted(recorded(), heard={"seconds": 0.2}).predict(recorded(20, seed=1)))
+
+
+def test_a_row_without_a_sound_gets_the_mean_answer_of_the_training_rows():
+    train = recorded(damaged={0, 5})
+    predicted = fitted(train).predict(recorded(10, seed=1, damaged={3}))
+    seen = np.delete(train.target, [0, 5])
+    assert predicted[3] == pytest.approx([1 - seen.mean(), seen.mean()])
+    assert np.isfinite(predicted).all() and len(predicted) == 10
+
+
+def test_a_long_clip_is_the_mean_of_its_windows_or_the_greatest_of_them():
+    model = fitted(recorded())
+    random = np.random.default_rng(2)
+    parts = [noisy(random, hz, 0.25) for hz in (500, 1500, 500)]
+    cells = np.empty(4, dtype=object)
+    cells[:] = [np.concatenate(parts), *parts]
+    given = Examples(np.array(list("abcd")), Features.of(4))
+    given.features.media["clip"] = Clips(gather(cells, folder=None, rate=RATE, cache="never", threads=1, progress=lambda line: None), np.arange(4))
+    model.hearing.hop_seconds = 0.25
+    whole, *each = model.predict(given)
+    np.testing.assert_allclose(whole, np.mean(each, axis=0), atol=1e-5)
+    model.hearing.pooling = "max"
+    np.testing.assert_allclose(model.predict(given)[0], np.max(each, axis=0), atol=1e-5)
+
+
+def test_answers_do_not_depend_on_the_other_rows():
+    model, rows = fitted(recorded()), recorded(12, seed=1)
+    np.testing.assert_allclose(model.predict(rows)[3:5], model.predict(rows.take(np.array([3, 4]))), atol=1e-5)
+
+
+def test_a_training_goes_on_after_a_stop_to_the_same_bytes(tmp_path, monkeypatch):
+    train, valid = recorded(), recorded(10, seed=1)
+    whole = fitted(train, epochs=3).predict(valid)
+    from kit.zoo._supervised import Supervised
+
+    ended = Supervised.on_train_epoch_end
+
+    def killed(self):
+        ended(self)
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Supervised, "on_train_epoch_end", killed)
+        fitted(train, epochs=3, checkpoints=tmp_path)
+    assert np.array_equal(fitted(train, epochs=3, checkpoints=tmp_path).predict(valid), whole)
+
+
+def test_a_table_without_sounds_and_wrong_options_say_so():
+    with pytest.raises(DataError, match="no column of sounds, which this model learns from\nname one: input.columns.audio"):
+        fitted(Examples(np.array(["a", "b"]), Features.of(2), np.array([0, 1])))
+    with pytest.raises(ConfigError, match="augment.audio.seconds = 0.0"):
+        fitted(recorded(4), heard={"seconds": 0.0})
