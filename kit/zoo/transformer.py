@@ -77,9 +77,9 @@ class Transformer(nn.Module):
         return "" if width else huggingface.source(architecture, weights)
 
     @staticmethod
-    def lr_for(*, weights: str = "hub", **options: Any) -> float:
-        """The usual lr: what has learned already is changed in small steps."""
-        return 1e-3 if weights == "none" else Transformer.usual_lr
+    def lr_for(*, weights: str = "hub", width: int = 0, **options: Any) -> float:
+        """The usual lr: what has learned already is changed in small steps, the smaller the more it has learned."""
+        return 1e-3 if weights == "none" else 5e-4 if width else Transformer.usual_lr
 
     def start(self) -> None:
         """Fills in the pretrained weights; called once, before training."""

@@ -172,6 +172,15 @@ def test_a_folder_that_is_no_checkpoint_is_named_without_asking_the_hub(tmp_path
         Transformer(inputs(), architecture=str(tmp_path))
 
 
+def test_what_is_not_on_this_machine_and_cannot_be_fetched_is_named(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for read, what in ((huggingface.config, "the config"), (huggingface.tokenizer, "the tokenizer")):
+        with pytest.raises(ConfigError) as caught:
+            read("nobody/no-such-encoder")
+        assert str(caught.value).startswith(f'{what} of "nobody/no-such-encoder" is not on this machine and cannot be fetched: ')
+        assert str(caught.value).endswith("fetch it where there is a network, and name the folder: model.architecture")
+
+
 def test_more_tokens_than_the_architecture_knows_or_reads_at_once_are_refused(folder):
     with pytest.raises(ConfigError, match="knows 10 tokens, and the texts have 40"):
         Transformer(inputs(), architecture=str(folder))
