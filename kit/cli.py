@@ -37,6 +37,7 @@ def main() -> None:
     """The command line's way in; the exit code is the contract's: 0 done, 1 mendable, 2 wrong usage, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before any library starts threads: those that spin long stall where cores are shared
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not outlive the forks that read pictures ahead
     try:
         with _drawn:
             if app(standalone_mode=False) == 130:  # the command line library hands an interruption back as a code

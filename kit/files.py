@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,13 +80,17 @@ def read_json(path: Path) -> dict:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """One hash over the names and bytes of the files; a folder counts by the names and sizes of what is in it."""
+    """One hash over the names and bytes of the files; a folder counts by the names and sizes of what is in it, a zip archive by its index."""
     whole_hash = hashlib.sha256()
     for path in sorted({Path(p) for p in paths}):
         whole_hash.update(path.name.encode())
         if path.is_dir():
             for name, size in sorted(_sizes(path, "")):
                 whole_hash.update(f"{name} {size}\n".encode())
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in sorted(archive.infolist(), key=lambda m: m.filename):
+                    whole_hash.update(f"{member.filename} {member.file_size} {member.CRC}\n".encode())
         elif path.exists():
             with open(path, "rb") as file:
                 whole_hash.update(hashlib.file_digest(file, "sha256").digest())

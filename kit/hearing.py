@@ -15,7 +15,7 @@ from kit.errors import ConfigError, bullets, shorten
 from kit.tables import MEDIA
 
 _RANGE_DB = 20.0  # noise and background are as loud as the least ratio says, or up to so much quieter
-_KEPT = 256  # background sounds held in memory
+_KEPT, _KEPT_SECONDS = 64, 30.0  # background sounds held in memory, and how much of each: 120 MB at 32 kHz
 
 
 class Hearing:
@@ -44,7 +44,7 @@ class Hearing:
         gain_db           by which training makes a clip louder or quieter at most, drawn evenly
         invert            half of the training clips are turned upside down, which no ear hears and no spectrogram shows
         noise_db          signal over white noise, at the least; half of the training clips get some, up to 20 dB quieter; below 0 is none
-        background        folder of sounds (WAV, FLAC, OGG, MP3), parts of which are mixed under training clips; "" is none
+        background        folder of sounds (WAV, FLAC, OGG, MP3), parts of whose first 30 seconds are mixed under training clips; "" is none
         background_db     signal over background, at the least; up to 20 dB more is drawn
         background_share  0..1 of the training clips that get a background
         mixup             alpha of the Beta distribution that two clips of a batch are mixed with (Zhang et al. 2018); 0 is off
@@ -111,7 +111,8 @@ class Hearing:
             heard *= _factor(random.uniform(-self.gain_db, self.gain_db))
         if self.background and random.random() < self.background_share:
             behind = _loaded(self._behind[int(random.integers(len(self._behind)))], rate)
-            heard = _mixed(heard, np.resize(np.roll(behind, -int(random.integers(len(behind)))), len(heard)), self.background_db, random)
+            part = np.resize(np.roll(behind, -int(random.integers(len(behind)))), len(heard)).astype(np.float32)
+            heard = _mixed(heard, part, self.background_db, random)
         if self.noise_db >= 0 and random.random() < 0.5:
             heard = _mixed(heard, random.standard_normal(len(heard), np.float32), self.noise_db, random)
         if self.shift and len(heard) < wide:
@@ -133,7 +134,7 @@ def _mixed(heard: np.ndarray, other: np.ndarray, least_db: float, random: np.ran
 
 @lru_cache(_KEPT)
 def _loaded(path: Path, rate: int) -> np.ndarray:
-    """(samples,) float32 of its first minute."""
+    """(samples,) int16 of its beginning."""
     from kit.sounds import decode  # soundfile is asked for only where there are sounds to read
 
-    return decode(str(path), rate=rate, seconds=60.0).astype(np.float32) / 32768
+    return decode(str(path), rate=rate, seconds=_KEPT_SECONDS)

@@ -1,5 +1,6 @@
 """Sounds as columns: the same for all folds, missing where there is no sound, computed once."""
 
+import importlib.util
 import wave
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("soundfile")  # the extra `audio`
 
 from kit.encoders import Encoders, Gathering, gathered
-from kit.errors import DataError
+from kit.errors import ConfigError, DataError
 from kit.tables import Column
 
 SCHEMA = {"size": Column("numeric"), "clip": Column("audio")}
@@ -103,3 +104,19 @@ def test_new_rows_are_gathered_without_training_rows(tmp_path):
     _, test = frames(tmp_path)
     train, rows, stores = gathered(None, test, SCHEMA, GIVEN, Gathering())
     assert train is None and rows["clip"].tolist() == [0, 1] and len(stores["clip"].features) == 2
+
+
+def test_what_a_network_of_voices_hears_stands_beside_the_spectra(tmp_path):
+    pytest.importorskip("torch")
+    train, test = frames(tmp_path)
+    lacking = test.assign(clip=[None, test["clip"].iloc[1]])
+    if importlib.util.find_spec("resemblyzer") is None:
+        with pytest.raises(ConfigError, match="needs the weights in Resemblyzer"):
+            gathered(train, lacking, SCHEMA, {"audio": {"rate": RATE, "features": "voice"}}, Gathering())
+        return
+    found = gathered(train, lacking, SCHEMA, {"audio": {"rate": RATE, "features": "spectra+voice"}}, Gathering())[2]["clip"].features
+    plain = gathered(train, lacking, SCHEMA, GIVEN, Gathering())[2]["clip"].features
+    voices = np.delete(found[:, plain.shape[1] :], 4, axis=0)
+    assert np.array_equal(found[:, : plain.shape[1]], plain, equal_nan=True) and np.isnan(found[4]).all()
+    assert voices.shape == (5, 256) and ((np.linalg.norm(voices, axis=1) > 0.8) & (np.linalg.norm(voices, axis=1) < 1.001)).all()
+    assert len({v.tobytes() for v in voices}) == 5

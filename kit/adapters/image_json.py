@@ -54,7 +54,7 @@ class ImageJson(Tabular):
         return True
 
     def _folders(self, *parts: str) -> list[Path]:
-        return sorted(top for top in {self.unnamed.folder(self._part(part)).top for part in parts} if top.is_dir())
+        return sorted(top for top in {self.unnamed.folder(self._part(part)).top for part in parts} if top.exists())
 
     def _part(self, part: str) -> str:
         name = {"train": self.train_file, "validation": self.valid_file, "test": self.test_file}[part]

@@ -155,7 +155,7 @@ class Tabular(Submissions):
 
     def _folders(self, *parts: str) -> list[Path]:
         found = {self.places.folder(self._part(part)).top for part in parts} if self.places.pattern else set()
-        return sorted(top for top in found if top.is_dir())
+        return sorted(top for top in found if top.exists())
 
     def _part(self, part: str) -> str:
         """What {part} stands for in `pictures`: training rows without a folder of their own have their pictures in the gallery's."""

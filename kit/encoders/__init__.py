@@ -149,7 +149,7 @@ class Encoders:
     def _encoder(self, kind: str) -> Any:
         encoder = find("encoders", kind)(**self.options.get(kind, {}))
         if hasattr(encoder, "gather"):
-            encoder.stores = {name: self.stores[name] for name in self._columns(kind)}
+            encoder.stores = {name: self.stores[name] for name in self._columns(kind) if name in self.stores}
         return encoder
 
     def transform(self, rows: pd.DataFrame) -> Features:

@@ -15,7 +15,7 @@ from kit.encoders import Features, Gathering
 from kit.files import whole
 from kit.mels import log_mel
 
-_FORMAT = 1  # of the features: one more whenever equal sounds would give others
+_FORMAT = 2  # of the features: one more whenever equal sounds would give others
 _MELS, _HOP_MS = 64, 20.0  # of the spectra that are the plainest features
 _RANGE_DB = 80.0  # below its loudest place, a sound is silent
 _SEEN_SECONDS = 5.0  # of a sound, as a picture of its spectrogram
@@ -52,8 +52,8 @@ class Audio:
         cache         keep decoded sounds on disk: where they fit, always or never
         most_seconds  a file that declares more is not decoded, where all of it would have to be
         most_damaged  0..1, share of the training sounds that may be damaged or missing
-        features      for models that take no sounds: "spectra" (of 64 mel bands: mean, deviation, greatest, and how much they change), or a timm
-                      architecture that looks at the spectrogram
+        features      for models that take no sounds: "spectra" (of 64 mel bands: mean, deviation, greatest, and how much they change), "voice" (a
+                      packaged network that tells speakers apart), or a timm architecture that looks at the spectrogram; "spectra+voice" is both
         weights       of that architecture: "hub", "package" or a file
         """
         self.rate, self.seconds, self.trim_db, self.channels, self.cache = rate, seconds, trim_db, channels, cache
@@ -87,18 +87,24 @@ class Audio:
         path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
         if path is not None and path.is_file():
             return load_file(path)["features"]
-        if self.features == "spectra":
-            values = _spectra(recordings, how.threads, how.progress)
-        else:
-            from kit.backbones import frozen_features  # torch is imported only where a network is asked for
-
-            seen = _Pictures(recordings)
-            values = frozen_features(seen, self.features, weights=self.weights, size=0, threads=how.threads, progress=how.progress)
+        values = np.hstack([self._columns(part, recordings, how) for part in self.features.split("+")])
         values[~recordings.there] = np.nan
         if path is not None:
             with whole(path) as temporary:
                 save_file({"features": values}, temporary)
         return values
+
+    def _columns(self, part: str, recordings: Recordings, how: Gathering) -> np.ndarray:
+        """(n, d) float32 of one kind of features. Torch is imported only where a network is asked for."""
+        if part == "spectra":
+            return _spectra(recordings, how.threads, how.progress)
+        if part == "voice":
+            from kit.voices import frozen_voices
+
+            return frozen_voices(recordings, threads=how.threads, progress=how.progress)
+        from kit.backbones import frozen_features
+
+        return frozen_features(_Pictures(recordings), part, weights=self.weights, size=0, threads=how.threads, progress=how.progress)
 
     def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
         return self.transform(columns)

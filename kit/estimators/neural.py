@@ -32,6 +32,7 @@ from kit.zoo._views import PictureViews, SoundViews, TextViews, Views
 _BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256), 1_000_000: (8, 512), np.inf: (5, 1024)}  # most: epochs, batch
 _BY_MEDIA = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
 _LR = 1e-3  # for a network that names none of its own
+_ARCHITECTURE = "architecture"  # folder of a fold: what rebuilding the network needs besides its options
 _CALLED = {"image": "pictures", "text": "texts", "audio": "sounds"}
 _ONE = {"image": "a picture", "audio": "a sound"}
 
@@ -385,6 +386,8 @@ class Neural:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | weights | {k: torch.from_numpy(v) for k, v in arrays.items()}
         with whole(folder / "model.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
+        if hasattr(self.network, "keep"):
+            self.network.keep(folder / _ARCHITECTURE)
 
     def load(self, folder: Path) -> None:
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "loss": {}, "preparation": {}, "target": {}}
@@ -394,6 +397,8 @@ class Neural:
         self.preparation.state = {k: v.numpy() for k, v in parts["preparation"].items()}
         self.centre, self.spread = parts["target"]["centre"].numpy(), parts["target"]["spread"].numpy()
         self.prior = parts["target"]["prior"].numpy()
+        if (folder / _ARCHITECTURE).is_dir():
+            self.network_options = self.network_type.kept(self.network_options, folder / _ARCHITECTURE)
         with torch.random.fork_rng(devices=[]):
             self.network = self._build()
         self.network.load_state_dict(parts["network"])

@@ -1,6 +1,7 @@
 """Many kinds of columns in one network: an encoder for each kind that is there, weighed row by row and answered together."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,6 +87,21 @@ class Fusion(nn.Module):
             if kind not in takes_of(part, options):
                 problems.append(f'model.{kind}.name = "{given.get("name", _USUAL[kind])}" is no network for columns of kind {kind}')
         return problems
+
+    def keep(self, folder: Path) -> None:
+        """Writes what rebuilding the encoders needs besides their options."""
+        for kind, encoder in self.encoders.items():
+            if hasattr(encoder, "keep"):
+                encoder.keep(folder / kind)
+
+    @staticmethod
+    def kept(options: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """The options of the network that `keep` wrote of."""
+        found = dict(options)
+        for path in folder.iterdir():
+            part, given = _encoder(path.name, options.get(path.name, {}))
+            found[path.name] = {"name": options[path.name].get("name", _USUAL[path.name]), **part.kept(given, path)}
+        return found
 
     def start(self) -> None:
         """Fills in the pretrained weights of those encoders that have any; called once, before training."""

@@ -1,5 +1,6 @@
 """Any encoder of Hugging Face by name, from a folder or from a package, pooled: the usual start for texts, and one for sounds."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from kit import huggingface
 from kit.errors import ConfigError
+from kit.files import write_json
 from kit.zoo._beside import Beside
 from kit.zoo._inputs import Inputs
 from kit.zoo._waveforms import Heard, heard_by
@@ -46,6 +48,7 @@ class Transformer(nn.Module):
         """
         super().__init__()
         self.architecture, self.weights, self.pooling = architecture, weights, pooling
+        self.made = bool(width)
         if width:
             config = _made(inputs, architecture, weights, reads, width, blocks, heads)
         else:
@@ -80,6 +83,17 @@ class Transformer(nn.Module):
     def lr_for(*, weights: str = "hub", width: int = 0, **options: Any) -> float:
         """The usual lr: what has learned already is changed in small steps, the smaller the more it has learned."""
         return 1e-3 if weights == "none" else 5e-4 if width else Transformer.usual_lr
+
+    def keep(self, folder: Path) -> None:
+        """Writes what rebuilding this network needs besides its options: the checkpoint's sizes, so that no hub is asked again."""
+        if not self.made:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "config.json", json.loads(self.body.config.to_json_string(use_diff=False)))
+
+    @staticmethod
+    def kept(options: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """The options of the network that `keep` wrote of."""
+        return options if options.get("width") else {**options, "architecture": str(folder), "weights": "hub"}
 
     def start(self) -> None:
         """Fills in the pretrained weights; called once, before training."""

@@ -1,6 +1,7 @@
 """The transformer of the zoo, on made architectures: what it pools, which layers it has, where its weights and tokenizers come from."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,11 +13,15 @@ pytest.importorskip("transformers")
 from transformers import ASTFeatureExtractor, AutoConfig, AutoModel, BertTokenizerFast
 
 from kit import huggingface
+from kit.encoders import Examples, Features
 from kit.errors import ConfigError
+from kit.estimators import Setup
+from kit.estimators.neural import Neural
 from kit.files import write_json
 from kit.tokens import Tokens
 from kit.zoo._inputs import Inputs
 from kit.zoo._waveforms import FilterBanks
+from kit.zoo.fusion import Fusion
 from kit.zoo.transformer import Transformer
 
 MADE = {"architecture": "bert", "weights": "none", "width": 16, "blocks": 2, "heads": 2}
@@ -257,3 +262,27 @@ def test_filter_banks_are_those_of_the_feature_extractor():
     ours = FilterBanks(128)(torch.from_numpy(sound)[None])[0].numpy()
     assert ours.shape == theirs.shape == (98, 128)
     assert np.abs(ours - theirs).max() < 2e-3
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_saved_model_predicts_after_its_checkpoint_is_gone(folder, tmp_path, nested):
+    body = np.resize(np.arange(5, 10, dtype=np.int32), 20)
+    texts = Tokens(body, np.arange(0, 21, 4), np.zeros(20, np.int8), [2], [3], 0, 10, 16, "made")
+    features = Features.of(5)
+    features.media["text"] = texts
+    rows = Examples(np.arange(5).astype(str).astype(object), features, np.array([0, 1, 0, 1, 0]))
+    options = {"architecture": str(folder), "weights": "hub"}
+
+    def build():
+        setup = Setup(task="multiclass", outputs=2, loss="cross_entropy", threads=1)
+        network, given = (Fusion, {"text": {"name": "transformer", **options}, "width": 8}) if nested else (Transformer, options)
+        return Neural(setup, network, given, epochs=1, batch_size=5, precision="32-true")
+
+    model = build()
+    model.fit(rows, {})
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    shutil.rmtree(folder)
+    again = build()
+    again.load(tmp_path / "saved")
+    assert np.array_equal(again.predict(rows), model.predict(rows))
