@@ -245,9 +245,14 @@ def _switch_model(values: dict[str, Any], name: str | None) -> dict[str, Any]:
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict) and not _another(merged[key], value)
         merged[key] = _laid_over(merged[key], value) if both else deepcopy(value)
     return merged
+
+
+def _another(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """Whether two tables name two parts: the options of the one are not the other's."""
+    return any(key in above and above[key] != below.get(key, above[key]) for key in ("name", "scheme"))
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -258,6 +263,8 @@ def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
             raise ConfigError(f"{'.'.join(keys)}={value}: {'.'.join(path[: depth + 1])} is {values!r}, which has no keys of its own")
+    if keys[0] == "model" and len(keys) > 2 and _another(values, {last: value}):
+        values.clear()
     if isinstance(values.get(last), dict) and isinstance(value, str) and keys[0] in ("score", "train"):
         value = {"scheme" if last == "folds" else "name": value}  # naming another part drops the old part's options
     values[last] = value

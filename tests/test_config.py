@@ -199,3 +199,18 @@ def test_time_folds_can_be_trained_on_and_the_config_of_the_run_gives_them_again
     run = table.trained("score.folds.scheme=time", "input.columns.time=['listed']", "input.columns.date=['listed']")
     assert read(run / "config.toml").score["folds"] == {"scheme": "time", "count": 2, "repeats": 1, "seed": 0, "gap": 0.0, "purge": 0.0}
     assert read(run / "config.toml").train["final"] == "refit"
+
+
+def test_naming_another_part_drops_the_options_of_the_old_one(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'title = "t"\n[model]\nname = "fusion"\nwidth = 8\ntext = { name = "transformer", architecture = "bert" }\n'
+        '[score]\nmetric = { name = "map_at_k", k = 5 }\nfolds = { scheme = "open_set", unknown = 0.3 }\n'
+        '[preset.fast]\nmodel = { text = { name = "lstm", width = 4 } }\nscore = { metric = { name = "accuracy" }, folds = { scheme = "kfold" } }\n'
+        "[preset.same]\nscore = { metric = { k = 3 }, folds = { count = 3 } }\n"
+    )
+    fast, same = read(path, preset="fast"), read(path, preset="same")
+    assert fast.model == {"name": "fusion", "width": 8, "text": {"name": "lstm", "width": 4}}
+    assert fast.score["metric"] == {"name": "accuracy"} and fast.score["folds"] == {"scheme": "kfold"}
+    assert same.score["metric"] == {"name": "map_at_k", "k": 3} and same.score["folds"] == {"scheme": "open_set", "unknown": 0.3, "count": 3}
+    assert read(path, overrides=["model.text.name=lstm"]).model["text"] == {"name": "lstm"}
