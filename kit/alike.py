@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import pandas as pd
+import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 
 from kit.competition import Competition
 from kit.encoders import Gathering, gathered
 from kit.errors import ConfigError, shorten
 from kit.tables import MEDIA, Tables
+
+_AT_ONCE = 1024  # rows that are compared with all others of their class
 
 
 def groups(competition: Competition, tables: Tables, target: np.ndarray, least: float, progress: Callable[[str], None]) -> np.ndarray:
@@ -37,11 +38,14 @@ def chained(features: np.ndarray, target: np.ndarray, least: float) -> np.ndarra
     centred = np.where(there[:, None], features - (features[there].mean(axis=0) if there.any() else 0), 0)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     found, begun = np.empty(len(features), np.int64), 0
-    for rows in _by_value(target):
-        many, named = connected_components(unit[rows] @ unit[rows].T >= least, directed=False)
+    order = np.argsort(target, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(target[order])) + 1):
+        many, named = connected_components(_graph(unit[rows], least), directed=False)
         found[rows], begun = begun + named, begun + many
     return found
 
 
-def _by_value(values: np.ndarray) -> list[Any]:
-    return list(pd.Series(np.arange(len(values))).groupby(values).apply(np.asarray))
+def _graph(unit: np.ndarray, least: float) -> scipy.sparse.csr_matrix:
+    """(m, m) True between alike rows, made block by block: a class may have more rows than m x m numbers fit."""
+    blocks = [scipy.sparse.csr_matrix(unit[start : start + _AT_ONCE] @ unit.T >= least) for start in range(0, len(unit), _AT_ONCE)]
+    return scipy.sparse.vstack(blocks, format="csr") if blocks else scipy.sparse.csr_matrix((0, 0), dtype=bool)

@@ -14,17 +14,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from kit.encoders import Examples, Features
-from kit.errors import ConfigError, DataError, DependencyError, shorten
+from kit.errors import ConfigError, DataError
 from kit.estimators import Setup
+from kit.estimators._network_options import check
 from kit.files import whole
 from kit.hearing import Hearing
-from kit.registry import find, names, needed, takes_of
+from kit.registry import find, needed, takes_of
 from kit.transforms import Augment
 from kit.zoo._asking import of_media, of_tables
 from kit.zoo._checkpoint import Progress, read
 from kit.zoo._measure import measured
-from kit.zoo._optimizers import Schedule, check_optimizer
+from kit.zoo._optimizers import Schedule
 from kit.zoo._preparation import Preparation, Rows
+from kit.zoo._seeing import answerable, seen
 from kit.zoo._supervised import Feeding, Looking, Plan, Supervised, batches_of, predicted
 from kit.zoo._training import train as run
 from kit.zoo._views import PictureViews, SoundViews, TextViews, Views
@@ -33,8 +35,6 @@ _BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256
 _BY_MEDIA = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
 _LR = 1e-3  # for a network that names none of its own
 _ARCHITECTURE = "architecture"  # folder of a fold: what rebuilding the network needs besides its options
-_CALLED = {"image": "pictures", "text": "texts", "audio": "sounds"}
-_ONE = {"image": "a picture", "audio": "a sound"}
 
 
 class Neural:
@@ -105,54 +105,17 @@ class Neural:
         if "audio" in self.takes:
             self.hearing = Hearing(**setup.augment.get("audio", {}))
             self.views["audio"] = SoundViews(self.hearing)
-        self._check_options()
+        check(setup, network, network_options, self.loss, self.options, self.augment)
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
         self.centre, self.spread = np.zeros(1), np.ones(1)  # of the target, each (outputs,) for a regression
         self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture or a sound
 
-    def _check_options(self) -> None:
-        setup, given, problems = self.setup, self.options, []
-        if setup.task not in self.loss.tasks or self.loss.embeds != self.embeds:
-            problems.append(self._no_loss_for_it())
-        if given["sampling"] == "classes" and setup.task != "multiclass":
-            problems.append(f'train.sampling = "classes": rows of output.task = "{setup.task}" are not of one class each\nset train.sampling = "rows"')
-        if hasattr(self.network_type, "problems_of"):
-            problems += self.network_type.problems_of(**self.network_options)
-        try:
-            check_optimizer(given["optimizer"])
-        except ConfigError as error:
-            problems.append(str(error))
-        for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head")):
-            if given[key] not in (0, 1.0) and not hasattr(self.network_type, asked):
-                problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
-        if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
-            problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
-        if self.optional and self.augment is not None and (self.augment.mixup or self.augment.cutmix):
-            problems.append("augment.mixup and augment.cutmix mix pictures alone, and this model looks at other columns beside them\nset both to 0")
-        if self.loss.remembers and given["devices"] > 1:
-            problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
-        if problems:
-            raise ConfigError("\n".join(problems))
-
-    def _no_loss_for_it(self) -> str:
-        setup = self.setup
-        if setup.task not in self.loss.tasks:
-            wrong = f'train.loss = "{setup.loss}" is a loss for {shorten(self.loss.tasks)}, and output.task is "{setup.task}"'
-        elif self.embeds:
-            wrong = f'train.loss = "{setup.loss}" takes outputs, and this network gives embeddings'
-        else:
-            wrong = f'train.loss = "{setup.loss}" takes embeddings, and this network gives outputs'
-        serving = _serving(setup.task, self.embeds)
-        if not serving:
-            return f'{wrong}\nnone takes this network\'s embeddings for such a task: name a model that gives outputs, such as model.name = "timm"'
-        return f"{wrong}\nset train.loss to one that serves it: {shorten(serving, 20)}"
-
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
         if not self.takes or train.target is None:
             return {}
-        train = self._seen(train)
+        train = seen(train, self.takes, self.optional)
         self.preparation.fit(train.features)
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
@@ -161,7 +124,7 @@ class Neural:
 
     def fit(self, train: Examples, found: dict) -> None:
         setup = self.setup
-        train = self._seen(train)
+        train = seen(train, self.takes, self.optional)
         self.preparation.fit(train.features)
         if train.target is None:
             return self._begin()
@@ -228,29 +191,6 @@ class Neural:
             looking = Looking(augment.size if augment is not None else 0)
             losses = learn(network, rows, examples.ids, setup, looking, self._feeding(), setup.checkpoints, devices, **options)
         return network, losses
-
-    def _seen(self, train: Examples) -> Examples:
-        """The rows that have something to look at or to listen to, where that is what the network learns from: the others teach it nothing."""
-        found = [block.kind for block in train.features.media.values()]
-        problems = [f"the rows have no column of {_CALLED[k]}, which this model learns from\nname one: input.columns.{k} = [...]" for k in self.takes if k not in found and not self.optional]
-        for kind in {k for k in found if found.count(k) > 1}:
-            columns = [name for name, block in train.features.media.items() if block.kind == kind]
-            problems.append(f"the rows have {len(columns)} columns of {_CALLED[kind]}: {shorten(columns)}; this model looks at one\ndrop the others: input.drop = [...]")
-        if problems:
-            raise DataError("\n".join(problems))
-        there = self._there(train.features)
-        if not there.any():
-            raise DataError(f"none of the training rows has {' and '.join(_ONE[k] for k in self._needed())} that can be read")
-        return train if there.all() else train.take(there)
-
-    def _needed(self) -> list[str]:
-        """Kinds without which a row cannot be answered: an empty text is one, too."""
-        return [kind for kind in self.takes if kind != "text" and not self.optional]
-
-    def _there(self, features: Features) -> np.ndarray:
-        """(n,) bool"""
-        kinds = {block.kind: block.there for block in features.media.values()}
-        return np.all([np.ones(len(features), bool), *(kinds[kind] for kind in self._needed())], axis=0)
 
     def _looking(self) -> Looking:
         a, sound_mixup = self.augment, 0.0 if self.hearing is None else self.hearing.mixup
@@ -367,7 +307,7 @@ class Neural:
         if self.loss.embeds:
             self.loss.to(device)
         raw = np.tile(without, (len(rows), 1)).astype(np.float64)
-        there = np.flatnonzero(self._there(rows.features))
+        there = np.flatnonzero(answerable(rows.features, self.takes, self.optional))
         if len(there):
             prepared = self._prepared((rows if len(there) == len(rows) else rows.take(there)).features)
             if self.takes:
@@ -406,19 +346,6 @@ class Neural:
             for name, weight in self.loss.named_parameters():
                 weight.copy_(parts["loss"][name])
         self.network.eval()
-
-
-def _serving(task: str, embeds: bool) -> list[str]:
-    """Names of the losses for the task and the kind of network, of those whose libraries are installed."""
-    serving = []
-    for name in names("losses"):
-        try:
-            loss = find("losses", name)
-        except DependencyError:
-            continue
-        if task in loss.tasks and loss.embeds == embeds:
-            serving.append(name)
-    return serving
 
 
 def _device(accelerator: str) -> torch.device:
