@@ -19,7 +19,7 @@ from kit.registry import options
 FOLDERS = sorted(p.parent for kind in ("competitions", "templates") for p in shipped(kind).glob("*/config.toml"))
 LISTED_BLINDLY = 0.1  # mean average precision of lists in any order, where a query has 4 or 5 right answers among 80 to 100
 QUICK = ["train.epochs=6", "train.workers=0", "train.precision=32-true", "train.channels_last=yes"]  # of what trains for minutes on two cores: a sample needs less
-SMALL = ["augment.size=32", "augment.first_size=0"]
+SMALL = {"image": ["augment.size=32", "augment.first_size=0"], "audio": ["augment.audio.seconds=0.5", "model.mels=32"], "text": []}
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -38,7 +38,7 @@ def trained(copied):
     preset = "fast" if "fast" in tomllib.loads((Path("competitions") / copied / "config.toml").read_text(encoding="utf-8")).get("preset", {}) else None
     competition = open_competition(copied, preset=preset)
     if competition.model()[0] == "zoo":
-        competition = open_competition(copied, preset=preset, overrides=QUICK + (SMALL if "image" in competition.takes() else []))
+        competition = open_competition(copied, preset=preset, overrides=QUICK + [o for kind in competition.takes() for o in SMALL[kind]])
     data = competition.home / "sample"
     competition.open_adapter(data).write_sample(data)
     return competition, pipeline.train(competition, data, pipeline.Says())
