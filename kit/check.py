@@ -20,6 +20,7 @@ from kit.tables import Tables, comparable
 
 TELLS_ALL = 0.98  # |rank correlation|, or share of rows guessed, above which one column is as good as the answer
 SHIFTED = 0.2  # Kolmogorov-Smirnov distance between train and test, or share of test rows with an unseen category
+_WAV_HEADER = 44  # bytes of a file without a sample
 SAMPLED = 50_000  # rows looked at where a look at all would be slow
 
 
@@ -50,8 +51,9 @@ def _of_labelled(competition: Competition, tables: Tables, task: Any) -> list[st
         findings.append(f"folds   {error}")
     _, numbers = task.stratify_by(tables.truth)
     findings += _copies(tables, task.targets)
-    for name in tables.of_kind("image"):
-        findings += _pictures(tables, name, tables.truth[task.targets[0]].to_numpy())
+    for kind, called in (("image", "pictures"), ("audio", "sounds")):
+        for name in tables.of_kind(kind):
+            findings += _files(tables, name, called, tables.truth[task.targets[0]].to_numpy())
     for target in task.targets:
         findings += _telling_columns(tables, tables.truth[target], numbers)
         findings += _telling_ids(tables, tables.truth[target])
@@ -73,8 +75,8 @@ def _copies(tables: Tables, targets: list[str]) -> list[str]:
     return findings
 
 
-def _pictures(tables: Tables, name: str, answers: np.ndarray) -> list[str]:
-    """Files that cannot be pictures, and files with the same bytes: in training with other answers, and on both sides."""
+def _files(tables: Tables, name: str, called: str, answers: np.ndarray) -> list[str]:
+    """Files that cannot be pictures or sounds, and files with the same bytes: in training with other answers, and on both sides."""
     cells = {side: frame[name].dropna() for side, frame in (("train", tables.train), ("test", tables.test))}
     if any(len(c) and isinstance(c.iloc[0], np.ndarray) for c in cells.values()):
         return []  # copies of arrays are copies of rows
@@ -86,18 +88,18 @@ def _pictures(tables: Tables, name: str, answers: np.ndarray) -> list[str]:
         except FileNotFoundError:
             missing.append(path)
             continue
-        empty += [path] if size == 0 else []
+        empty += [path] if size <= (_WAV_HEADER if path.lower().endswith(".wav") else 0) else []
         known[path] = size
     twice = pd.Series(known).duplicated(keep=False)  # only files of one size can be the same
     hashes = {path: _hash(path) for path in twice.index[twice]}
     train, test = (cells[side].map(hashes) for side in ("train", "test"))
-    findings = [f"files   {len(paths)} pictures of column {name!r} are {what}: {shorten(map(_last, paths), 3)}" for what, paths in (("missing", missing), ("empty", empty)) if paths]
+    findings = [f"files   {len(paths)} {called} of column {name!r} are {what}: {shorten(map(_last, paths), 3)}" for what, paths in (("missing", missing), ("empty", empty)) if paths]
     answered = pd.Series(answers, index=tables.train.index)[train.index].groupby(train).agg(["size", "nunique"])
     if (copies := answered[answered["size"] > 1])["size"].sum():
         odd = int((copies["nunique"] > 1).sum())
-        findings.append(f"copies  {int(copies['size'].sum())} training pictures are the same file as another; in {odd} of {len(copies)} sets the answers differ")
+        findings.append(f"copies  {int(copies['size'].sum())} training {called} are the same file as another; in {odd} of {len(copies)} sets the answers differ")
     if both := int(test.dropna().isin(set(train.dropna())).sum()):
-        findings.append(f"copies  {both} test pictures are the same file as a training picture")
+        findings.append(f"copies  {both} test {called} are the same file as one of training")
     return findings
 
 

@@ -217,6 +217,29 @@ def test_the_same_picture_on_both_sides_or_with_two_answers_is_found(tmp_path, m
     )
     found = check(open_competition("shop"), folder / "data")
     assert any("training pictures are the same file as another; in 1 of 1 sets the answers differ" in line for line in found)
-    assert any("1 test pictures are the same file as a training picture" in line for line in found)
+    assert any("1 test pictures are the same file as one of training" in line for line in found)
     assert any("1 pictures of column 'image' are missing" in line for line in found)
     assert any("1 pictures of column 'image' are empty" in line for line in found)
+
+
+def test_the_same_sound_on_both_sides_and_headers_without_a_sound_are_found(tmp_path, monkeypatch):
+    pytest.importorskip("soundfile")
+    import soundfile
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "competitions" / "calls"
+    random = np.random.default_rng(0)
+    for part, names in (("train", "abcdefgh"), ("test", "xyz")):
+        (folder / "data" / part).mkdir(parents=True)
+        for name in names:
+            soundfile.write(folder / "data" / part / f"{name}.wav", random.normal(0, 0.1, 800), 8000)
+    (folder / "data/test/x.wav").write_bytes((folder / "data/train/c.wav").read_bytes())
+    soundfile.write(folder / "data/test/z.wav", np.zeros(0), 8000)
+    (folder / "data/train.csv").write_text("id,y\n" + "".join(f"{c},{int(c in 'aceg')}\n" for c in "abcdefgh"))
+    (folder / "config.toml").write_text(
+        '[input]\nadapter = "audio"\ntrain = "train.csv"\n[output]\ntarget = "y"\ntask = "binary"\n'
+        '[score]\nmetric = "auc"\nfolds = { scheme = "stratified", count = 2 }\n[model]\nname = "knn"\n'
+    )
+    found = check(open_competition("calls"), folder / "data")
+    assert any("1 test sounds are the same file as one of training" in line for line in found)
+    assert any("1 sounds of column 'audio' are empty" in line for line in found)
