@@ -1,4 +1,4 @@
-"""Freesound: a sample with the column of verified labels, some wrong ones among the others, and three empty files among the test clips."""
+"""Freesound: blank answers are padding; and a sample with the column of verified labels, some wrong ones among the others, and three empty files among the test clips."""
 
 from pathlib import Path
 
@@ -14,6 +14,10 @@ EMPTY = bytes.fromhex("52494646 24000000 57415645 666d7420 10000000 0100 0100 44
 class Freesound(Audio):
     def sample_name(self, n: int) -> str:
         return f"{n * 0x9E3779B1 % (1 << 32):08x}.wav"
+
+    def truth(self, raw: pd.DataFrame, source: str = "the answers") -> pd.DataFrame:
+        """In an answers file a blank label is padding, which is not scored; a training clip without one is a mistake."""
+        return super().truth(raw if source == self.train_file else raw[raw["label"].fillna("") != ""], source)
 
     def write_sample(self, folder: Path, rows: int = 240) -> None:
         """As kit/adapters/image.py writes it; then a third of the labels are not verified, and a fifth of those are wrong."""

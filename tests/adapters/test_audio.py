@@ -159,3 +159,11 @@ def test_freesounds_sample_has_its_layout(tmp_path):
     tables = adapter.tables()
     assert set(tables.roles["weight"]) == {0.5, 1.0} and list(tables.schema) == ["audio"]
     assert (sample["label"].str.split().str.len() == 3).all()
+
+
+def test_freesounds_padding_is_not_scored(tmp_path):
+    adapter = open_competition("freesound", overrides=["model.name=constant"]).open_adapter(tmp_path)
+    (tmp_path / "answers.csv").write_text("fname,label\na.wav,Flute\nb.wav,\nc.wav,Bark\n")
+    assert adapter.answers(tmp_path / "answers.csv").to_dict("list") == {"id": ["a.wav", "c.wav"], "label": ["Flute", "Bark"]}
+    with pytest.raises(DataError, match="column 'label' is missing in 1 rows"):
+        adapter.truth(pd.DataFrame({"label": ["Flute", ""]}, index=["a", "b"]), "train.csv")
