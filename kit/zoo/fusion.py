@@ -19,7 +19,12 @@ class Fusion(nn.Module):
     takes = ("image", "text", "audio")
     optional = True  # a row is answered from what it has
     usual_lr = 5e-4
-    SMALL = {"width": 16, "image": {"name": "convnet", "width": 8, "blocks": 2}, "text": {"name": "text_cnn"}, "audio": {"name": "audio_cnn"}}
+    SMALL = {  # what tests of every network ask for
+        "width": 16,
+        "image": {"name": "convnet", "width": 8, "blocks": 2},
+        "text": {"name": "text_cnn", "embedding": 16, "channels": 16},
+        "audio": {"name": "audio_cnn", "width": 8, "blocks": 2, "mels": 16, "hop_ms": 20.0},
+    }
 
     def __init__(
         self,
