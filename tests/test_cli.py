@@ -231,7 +231,8 @@ def test_a_broken_config_does_not_hide_the_others(table, kit):
     done = kit("list")
     ships = [p.parent.name for p in shipped("competitions").glob("*/config.toml")]
     assert done.code == 0 and [line.split()[0] for line in done.out] == sorted(["broken", "toy", *ships])
-    assert done.out[0].split(None, 1)[1].startswith("(config.toml is not TOML: ")
+    (broken,) = [line for line in done.out if line.startswith("broken ")]
+    assert broken.split(None, 1)[1].startswith("(config.toml is not TOML: ")
 
 
 def test_list_and_new_run_no_code(table, kit):
