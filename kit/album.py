@@ -28,7 +28,7 @@ class Album(Store):
     A pickled album holds the path of its cache or the paths of its pictures, and pixels only of arrays that lie in memory.
     """
 
-    kind, one, words = "image", "picture", KINDS
+    kind, words = "image", KINDS
 
     def __init__(
         self,

@@ -16,7 +16,8 @@ from kit.archives import open_file
 from kit.competition import Competition
 from kit.divided import divided
 from kit.errors import KitError, shorten
-from kit.tables import Tables, comparable
+from kit.stores import CALLED
+from kit.tables import MEDIA, Tables, comparable
 
 TELLS_ALL = 0.98  # |rank correlation|, or share of rows guessed, above which one column is as good as the answer
 SHIFTED = 0.2  # Kolmogorov-Smirnov distance between train and test, or share of test rows with an unseen category
@@ -51,9 +52,9 @@ def _of_labelled(competition: Competition, tables: Tables, task: Any) -> list[st
         findings.append(f"folds   {error}")
     _, numbers = task.stratify_by(tables.truth)
     findings += _copies(tables, task.targets)
-    for kind, called in (("image", "pictures"), ("audio", "sounds")):
+    for kind in MEDIA:
         for name in tables.of_kind(kind):
-            findings += _files(tables, name, called, tables.truth[task.targets[0]].to_numpy())
+            findings += _files(tables, name, f"{CALLED[kind]}s", tables.truth[task.targets[0]].to_numpy())
     for target in task.targets:
         findings += _telling_columns(tables, tables.truth[target], numbers)
         findings += _telling_ids(tables, tables.truth[target])

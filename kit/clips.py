@@ -32,7 +32,7 @@ class Recordings(Store):
     Pickled recordings hold the path of their cache, or the paths of their files, and samples only of arrays that lie in memory.
     """
 
-    kind, one, words = "audio", "sound", KINDS
+    kind, words = "audio", KINDS
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import GROUPING, SCHEMES
-from kit.hearing import Hearing
+from kit.hearing import Hearing, divided
 from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module, takes_of
 from kit.scoring import Metric
 from kit.transforms import Augment
@@ -211,8 +211,8 @@ def checked(config: Config, folder: Path) -> Competition:
             problems.append(f'encoders.{kind}: no encoder for a column kind "{kind}"{did_you_mean(kind, names("encoders"))}')
         else:
             problems += check_options(find("encoders", kind), given, f"encoders.{kind}")
-    problems += check_options(Augment, {k: v for k, v in config.augment.items() if k != "audio"}, "augment")
-    heard = config.augment.get("audio", {})
+    seen, heard = divided(config.augment)
+    problems += check_options(Augment, seen, "augment")
     problems += check_options(Hearing, heard, "augment.audio") if isinstance(heard, dict) else [f"augment.audio must be a table, not {heard!r}"]
     problems += _search_problems(config, task)
     problems += _pretraining_problems(config)
@@ -359,14 +359,15 @@ def resolved(competition: Competition) -> Config:
     if kind == "zoo":
         training |= {k: v for k, v in filled(find("estimators", "neural"), config.train).items() if k not in training}
     augment: dict[str, Any] = {}
+    seen, heard = divided(config.augment)
     encoders = config.encoders
     takes = competition.takes()
     if "image" in takes:
-        augment = filled(Augment, {k: v for k, v in config.augment.items() if k != "audio"})
+        augment = filled(Augment, seen)
         kept = round(_MORE_THAN_SEEN * augment["size"])
         encoders = {**encoders, "image": {**encoders.get("image", {}), "size": encoders.get("image", {}).get("size", 0) or kept}}
     if "audio" in takes:
-        augment["audio"] = filled(Hearing, config.augment.get("audio", {}))
+        augment["audio"] = filled(Hearing, heard)
     task = find("tasks", config.output["task"], competition.folder)
     search = filled(needed("kit.searching", f'output.task = "{config.output["task"]}"').Search, config.search) if _searching(config, task) else {}
     output = {"task": config.output["task"], **filled(task, {k: v for k, v in config.output.items() if k != "task"})}

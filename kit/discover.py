@@ -19,10 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from kit.adapters._places import CALLED, Folder
+from kit.adapters._places import Folder
 from kit.config import Config
 from kit.errors import KitError, did_you_mean, shorten
 from kit.reading import locate, read
+from kit.stores import CALLED
 from kit.tables import JOINT
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet")

@@ -7,7 +7,7 @@ What masks parts of a spectrogram is an option of the networks that make one.
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from kit.tables import MEDIA
 
 _RANGE_DB = 20.0  # noise and background are as loud as the least ratio says, or up to so much quieter
 _KEPT, _KEPT_SECONDS = 64, 30.0  # background sounds held in memory, and how much of each: 120 MB at 32 kHz
+
+
+def divided(augment: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of [augment] that are of pictures, and those of [augment.audio]."""
+    return {k: v for k, v in augment.items() if k != "audio"}, augment.get("audio", {})
 
 
 class Hearing:

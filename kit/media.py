@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from kit.adapters._places import CALLED, Places, any_there
+from kit.adapters._places import Places, any_there
 from kit.adapters.image_pixels import side_of
 from kit.discover import Finding, Inferred, joined
 from kit.errors import KitError, shorten
+from kit.stores import CALLED
 from kit.tables import MEDIA, infer_kind
 from kit.transforms import SMALLEST
 

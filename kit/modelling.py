@@ -16,6 +16,7 @@ from kit.estimators import Setup
 from kit.predictions import Predictions
 from kit.registry import find, needed
 from kit.shards import GALLERY, QUERIES
+from kit.stores import CALLED
 from kit.tables import Column
 from kit.unlabelled import ENCODERS
 
@@ -39,22 +40,27 @@ def gathered_with(gallery: pd.DataFrame | None, train: pd.DataFrame | None, test
 
 def begun_with(competition: Competition) -> list[Path]:
     """The files that a model starts from: a run from others is another run."""
-    model = competition.config.model
-    named = [options.get("weights") for options in (model, *(v for v in model.values() if isinstance(v, dict)))]
-    found = [Path(weights) for weights in named if isinstance(weights, str)]
+    found = [Path(weights) for weights in _weights(competition.config.model)]
     if competition.columns_from() is not None:
         found.append(competition.columns_from().parent / ENCODERS)
     return [file for path in found for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
 
 
-def pictures_seen(model: dict[str, Any]) -> list[str]:
+def _weights(model: dict[str, Any]) -> list[str]:
+    """What the model, and the encoders within it, start from."""
+    named = [options.get("weights") for options in (model, *(v for v in model.values() if isinstance(v, dict)))]
+    return [weights for weights in named if isinstance(weights, str)]
+
+
+def seen_before(model: dict[str, Any]) -> list[str]:
     """What the weights that a model starts from have seen of the test rows."""
-    weights = model.get("weights")
-    told = Path(weights).parent / "run.json" if isinstance(weights, str) else Path()
-    if told.is_file() and "pretrained" in (info := files.read_json(told)):
-        told = next(k for k in ("pictures", "texts", "sounds", "rows") if k in info)
-        return [f"{weights} was pretrained on {info[told]} {told} of train and test rows, without labels"]
-    return []
+    found = []
+    for weights in _weights(model):
+        told = Path(weights).parent / "run.json"
+        if told.is_file() and "pretrained" in (info := files.read_json(told)):
+            what = next(f"{one}s" for one in (*CALLED.values(), "row") if f"{one}s" in info)
+            found.append(f"{weights} was pretrained on {info[what]} {what} of train and test rows, without labels")
+    return found
 
 
 def model_of(competition: Competition, task: Any, progress: Callable[[str], None], checkpoints: Path | None = None) -> Any:

@@ -19,7 +19,7 @@ from kit.divided import divided
 from kit.errors import shorten
 from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted
 from kit.folds import Fold
-from kit.modelling import WANTS_SEARCH, begun_with, found_by, gathered_with, gathering, model_of, pictures_seen, search_of
+from kit.modelling import WANTS_SEARCH, begun_with, found_by, gathered_with, gathering, model_of, search_of, seen_before
 from kit.predictions import Predictions
 from kit.registry import needed
 from kit.runs import Run
@@ -64,7 +64,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else pictures_seen(config.model)), *_gallery_seen(work)],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else seen_before(config.model)), *_gallery_seen(work)],
             layout=adapter.layout(metric.needs(task.gives)),
         )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)

@@ -21,6 +21,7 @@ from kit.fitting import Says
 from kit.modelling import begun_with, gathering, model_of
 from kit.registry import needed
 from kit.runs import Run
+from kit.stores import CALLED
 from kit.tables import Tables
 from kit.unlabelled import ENCODERS, KINDS, WEIGHTS
 
@@ -82,7 +83,7 @@ def _from_media(work: _Work) -> dict[str, Any]:
     how = gathering(work.competition, model, work.progress)
     train, test, stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
     (kind,) = model.takes
-    told = {"image": "pictures", "text": "texts", "audio": "sounds"}[kind]
+    told = f"{CALLED[kind]}s"
     if not tables.of_kind(kind):
         raise DataError(
             f'the rows have no column of {told}, which model "{config.model["name"]}" learns from\n'

@@ -21,6 +21,7 @@ import pandas as pd
 from kit.archives import identity
 from kit.errors import DataError, KitError, shorten
 
+CALLED = {"image": "picture", "text": "text", "audio": "sound"}  # column kind -> what one of it is called
 _TOLD_SECONDS = 60  # between two lines of progress
 
 
@@ -46,7 +47,6 @@ class Store:
     """
 
     kind = ""  # of the column
-    one = ""  # what one is called
     words: tuple[str, ...] = ()  # for damage
 
     def __init__(self, key: str, rows: np.ndarray, kinds: np.ndarray, names: dict[int, str] | list[str]):
@@ -69,6 +69,10 @@ class Store:
     def release(self) -> None:
         """Gives mapped pages back to the system: what was looked at so far no longer counts as this process's memory."""
         raise NotImplementedError
+
+    @property
+    def one(self) -> str:
+        return CALLED[self.kind]
 
     @property
     def damage(self) -> dict[str, list[str]]:

@@ -194,6 +194,22 @@ def test_frozen_layers_and_their_statistics_stay_as_they_were_while_the_others_l
     assert all(p.requires_grad for p in model.network.parameters())
 
 
+@pytest.mark.parametrize("asked", [{}, {"freeze_layers": 1}, {"freeze_epochs": 1}])
+def test_what_a_network_itself_keeps_fixed_never_learns(asked):
+    model = build(epochs=3, **asked)
+    built = model._build
+
+    def fixing():
+        network = built()
+        network.last.bias.requires_grad_(False)
+        network.last.bias.fill_(0.25)
+        return network
+
+    model._build = fixing
+    model.fit(drawn(), {})
+    assert model.network.last.bias.tolist() == [0.25] * len(model.network.last.bias)
+
+
 def test_more_frozen_layers_than_there_are_is_an_error():
     with pytest.raises(ConfigError, match="train.freeze_layers = 99: this network has 8 layers under its head"):
         build(freeze_layers=99).fit(drawn(), {})

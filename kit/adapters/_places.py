@@ -17,9 +17,8 @@ import pandas as pd
 
 from kit.archives import identity
 from kit.errors import DataError, bullets, did_you_mean, shorten
+from kit.stores import CALLED
 from kit.tables import JOINT, MEDIA
-
-CALLED = {"image": "picture", "audio": "sound"}  # column kind -> what one file is called; with an s, the option of [input] that says where they lie
 
 
 def is_medium(name: str, kind: str) -> bool:

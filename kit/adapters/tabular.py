@@ -18,6 +18,7 @@ from kit.adapters._submissions import Submissions
 from kit.errors import ConfigError, DataError, bullets, did_you_mean, shorten
 from kit.reading import locate, read
 from kit.registry import names
+from kit.stores import CALLED
 from kit.tables import (
     FEATURE_KINDS,
     JOINT,
@@ -329,7 +330,7 @@ class Tabular(Submissions):
             paths = rows[name].dropna()
             if len(paths) and not _places.any_there(self.data, paths):
                 kind = schema[name].kind
-                one, ending = _places.CALLED[kind], MEDIA[kind][0]
+                one, ending = CALLED[kind], MEDIA[kind][0]
                 told = f'input.{one}s says where they lie, such as "{{part}}/{{id}}{ending}"' if kind == self.media else "write in the table where they lie in the folder"
                 raise DataError(f"none of the {len(paths)} {one}s of {source} is there: {shorten(paths, 2)}\n{_places.described(self.data)}\n{told}")
         return rows
@@ -387,7 +388,7 @@ class Tabular(Submissions):
                 inferred = infer_kind(train[name])
                 kind = told.get(name, inferred.kind)
                 if kind in MEDIA and name not in {*told, *self.made_features()} and not _places.any_there(self._owner.data, train[name].dropna()):
-                    nowhere.setdefault(_places.CALLED[kind], []).append(name)
+                    nowhere.setdefault(CALLED[kind], []).append(name)
                     continue
                 schema[name] = inferred if kind == inferred.kind else Column(kind)
         unread = [n for n, c in schema.items() if c.kind not in names("encoders")]

@@ -1,18 +1,14 @@
 """Sounds: handed on as they are to a model that takes them, else as columns of what their spectra hold, computed once and shared by all folds."""
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pandas as pd
-from safetensors.numpy import load_file, save_file
 
 from kit.clips import Clips, Recordings, gather
-from kit.encoders import Features, Gathering
-from kit.files import whole
+from kit.encoders import Gathering
+from kit.encoders._stored import Gathered, Stored, computed_once
 from kit.mels import log_mel
 
 _FORMAT = 2  # of the features: one more whenever equal sounds would give others
@@ -22,15 +18,9 @@ _SEEN_SECONDS = 5.0  # of a sound, as a picture of its spectrogram
 _AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class _Store:
-    """features  (n, d) float32 of each sound, NaN where there is none; None for a model that takes sounds"""
+class Audio(Stored):
+    block = Clips
 
-    recordings: Recordings
-    features: np.ndarray | None
-
-
-class Audio:
     def __init__(
         self,
         *,
@@ -58,9 +48,9 @@ class Audio:
         """
         self.rate, self.seconds, self.trim_db, self.channels, self.cache = rate, seconds, trim_db, channels, cache
         self.most_seconds, self.most_damaged, self.features, self.weights = most_seconds, most_damaged, features, weights
-        self.stores: dict[str, _Store] = {}
+        self.stores: dict[str, Gathered] = {}
 
-    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> _Store:
+    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> Gathered:
         """
         cells     (n,) paths or arrays; the first `training` are training rows
         Raises DataError where more than the share of training sounds is damaged.
@@ -80,19 +70,15 @@ class Audio:
         if told := found.described():
             how.progress(f"column {column}: {told}")
         found.check_share(np.arange(training), self.most_damaged, f"the training rows (column {column})")
-        return _Store(found, None if "audio" in how.takes else self._frozen(found, how))
+        return Gathered(found, None if "audio" in how.takes else self._frozen(found, how))
 
     def _frozen(self, recordings: Recordings, how: Gathering) -> np.ndarray:
-        told = f"{_FORMAT} {recordings.key} {self.features} {self.weights}"
-        path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
-        if path is not None and path.is_file():
-            return load_file(path)["features"]
-        values = np.hstack([self._columns(part, recordings, how) for part in self.features.split("+")])
-        values[~recordings.there] = np.nan
-        if path is not None:
-            with whole(path) as temporary:
-                save_file({"features": values}, temporary)
-        return values
+        def made() -> np.ndarray:
+            values = np.hstack([self._columns(part, recordings, how) for part in self.features.split("+")])
+            values[~recordings.there] = np.nan
+            return values
+
+        return computed_once(how, f"{_FORMAT} {recordings.key} {self.features} {self.weights}", made)
 
     def _columns(self, part: str, recordings: Recordings, how: Gathering) -> np.ndarray:
         """(n, d) float32 of one kind of features. Torch is imported only where a network is asked for."""
@@ -105,27 +91,6 @@ class Audio:
         from kit.backbones import frozen_features
 
         return frozen_features(_Pictures(recordings), part, weights=self.weights, size=0, threads=how.threads, progress=how.progress)
-
-    def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
-        return self.transform(columns)
-
-    def transform(self, columns: pd.DataFrame) -> Features:
-        n, parts = len(columns), []
-        for name in columns:
-            store, rows = self.stores[name], columns[name].to_numpy(dtype=np.int64)
-            if store.features is None:
-                parts.append(Features.of(n))
-                parts[-1].media[name] = Clips(store.recordings, rows)
-            else:
-                values = store.features[rows]
-                parts.append(Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((n, 0), np.int32), [], []))
-        return Features.beside(parts)
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        pass
 
 
 def _spectra(recordings: Recordings, threads: int, progress: Callable[[str], None]) -> np.ndarray:

@@ -1,29 +1,19 @@
 """Pictures: handed on undecoded to a model that takes them, else as columns of frozen features, computed once and shared by all folds."""
 
-import hashlib
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pandas as pd
-from safetensors.numpy import load_file, save_file
 
 from kit.album import Album, Pictures, gather
-from kit.encoders import Features, Gathering
-from kit.files import whole
+from kit.encoders import Gathering
+from kit.encoders._stored import Gathered, Stored, computed_once
 
 _PIXELS = 12  # side of the thumbnails that are the plainest features
 
 
-@dataclass(frozen=True)
-class _Store:
-    """features  (n, d) float32 of each picture of the album, NaN where there is none; None for a model that takes pictures"""
+class Image(Stored):
+    block = Pictures
 
-    album: Album
-    features: np.ndarray | None
-
-
-class Image:
     def __init__(
         self,
         *,
@@ -46,9 +36,9 @@ class Image:
         """
         self.size, self.cache, self.most_pixels, self.most_damaged = size, cache, most_pixels, most_damaged
         self.features, self.weights, self.feature_size = features, weights, feature_size
-        self.stores: dict[str, _Store] = {}
+        self.stores: dict[str, Gathered] = {}
 
-    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> _Store:
+    def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> Gathered:
         """
         cells     (n,) paths or arrays; the first `training` are training rows
         Raises DataError where more than the share of training pictures is damaged.
@@ -60,45 +50,20 @@ class Image:
         if told := album.described():
             how.progress(f"column {column}: {told}")
         album.check_share(np.arange(training), self.most_damaged, f"the training rows (column {column})")
-        return _Store(album, None if "image" in how.takes else self._frozen(album, how))
+        return Gathered(album, None if "image" in how.takes else self._frozen(album, how))
 
     def _frozen(self, album: Album, how: Gathering) -> np.ndarray:
-        told = f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}"
-        path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
-        if path is not None and path.is_file():
-            return load_file(path)["features"]
-        if self.features == "pixels":
-            values = _thumbnails(album)
-        else:
-            from kit.backbones import frozen_features  # torch is imported only where a network is asked for
-
-            values = frozen_features(album, self.features, weights=self.weights, size=self.feature_size, threads=how.threads, progress=how.progress)
-        values[~album.there] = np.nan
-        if path is not None:
-            with whole(path) as temporary:
-                save_file({"features": values}, temporary)
-        return values
-
-    def fit_transform(self, columns: pd.DataFrame, goal: np.ndarray, group: np.ndarray | None, seed: int) -> Features:
-        return self.transform(columns)
-
-    def transform(self, columns: pd.DataFrame) -> Features:
-        n, parts = len(columns), []
-        for name in columns:
-            store, rows = self.stores[name], columns[name].to_numpy(dtype=np.int64)
-            if store.features is None:
-                parts.append(Features.of(n))
-                parts[-1].media[name] = Pictures(store.album, rows)
+        def made() -> np.ndarray:
+            if self.features == "pixels":
+                values = _thumbnails(album)
             else:
-                values = store.features[rows]
-                parts.append(Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((n, 0), np.int32), [], []))
-        return Features.beside(parts)
+                from kit.backbones import frozen_features  # torch is imported only where a network is asked for
 
-    def state(self) -> dict[str, Any]:
-        return {}
+                values = frozen_features(album, self.features, weights=self.weights, size=self.feature_size, threads=how.threads, progress=how.progress)
+            values[~album.there] = np.nan
+            return values
 
-    def restore(self, state: dict[str, Any]) -> None:
-        pass
+        return computed_once(how, f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}", made)
 
 
 def _thumbnails(album: Album) -> np.ndarray:

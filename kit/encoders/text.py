@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from kit.encoders import Features, Gathering
+from kit.encoders._stored import beside, computed_once
 from kit.errors import ConfigError, bullets
-from kit.files import whole
 
 _WORD = r"(?u)\b\w+\b"
 
@@ -102,12 +101,11 @@ class Text:
         return _Store(texts, self._frozen(texts, how) if self.features else None)
 
     def _frozen(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
-        told = hashlib.sha256(f"{self.features} {self.weights} {self.most_tokens} {self.most_windows}\0".encode())
-        for text in texts:
-            told.update(f"{len(text)} {text}".encode())
-        path = None if how.folder is None else how.folder / f"{told.hexdigest()[:16]}.features.safetensors"
-        if path is not None and path.is_file():
-            return load_file(path)["features"]
+        held = hashlib.sha256("".join(f"{len(text)} {text}" for text in texts).encode()).hexdigest()
+        return computed_once(how, f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", lambda: self._asked(texts, how))
+
+    def _asked(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
+        """(n, d) float32 of the encoder for each text."""
         from kit.encoders import _tokenizing  # tokenizers, transformers and torch are imported only where they are asked for
         from kit.huggingface import frozen_features, source, tokenizer
 
@@ -117,9 +115,6 @@ class Text:
         tokens = _tokenizing.joined([pieces.of(everyone)], [], found, pair=False, longest=self.most_tokens, most_windows=self.most_windows, vocabulary=0)
         values = frozen_features(tokens, self.features, weights=self.weights, threads=how.threads, progress=how.progress)
         values[~tokens.there] = np.nan
-        if path is not None:
-            with whole(path) as temporary:
-                save_file({"features": values}, temporary)
         return values
 
     # --- in a fold ---------------------------------------------------------------------------------------------------------------
@@ -162,9 +157,7 @@ class Text:
         for name in columns:
             store = self.stores.get(name)
             if store is not None and store.features is not None:
-                values = store.features[columns[name].to_numpy(dtype=np.int64)]
-                named = [f"{name}_{k}" for k in range(values.shape[1])]
-                parts.append(Features(values, named, np.empty((len(columns), 0), np.int32), [], []))
+                parts.append(beside(name, store.features[columns[name].to_numpy(dtype=np.int64)]))
         return Features.beside(parts)
 
     # --- tokens ------------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kit.errors import ConfigError, DataError
 from kit.estimators import Setup
 from kit.estimators._network_options import check
 from kit.files import whole
-from kit.hearing import Hearing
+from kit.hearing import Hearing, divided
 from kit.registry import find, needed, takes_of
 from kit.transforms import Augment
 from kit.zoo._asking import of_media, of_tables
@@ -99,11 +99,12 @@ class Neural:
         self.loss = find("losses", setup.loss)(setup.task, **setup.loss_options)
         self.views: dict[str, Views] = {"text": TextViews()} if "text" in self.takes else {}
         self.augment = self.hearing = None
+        seen_options, heard_options = divided(setup.augment)
         if "image" in self.takes:
-            self.augment = Augment(**{k: v for k, v in setup.augment.items() if k != "audio"})
+            self.augment = Augment(**seen_options)
             self.views["image"] = PictureViews(find("transforms", self.augment.transforms)(self.augment), self.augment.size)
         if "audio" in self.takes:
-            self.hearing = Hearing(**setup.augment.get("audio", {}))
+            self.hearing = Hearing(**heard_options)
             self.views["audio"] = SoundViews(self.hearing)
         check(setup, network, network_options, self.loss, self.options, self.augment)
         self.preparation = Preparation(numbers=numbers)

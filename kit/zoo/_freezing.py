@@ -14,8 +14,13 @@ def first_layers(network: nn.Module, count: int) -> set[str]:
     return {name for name, layer in layers.items() if layer < count}
 
 
+def fixed(network: nn.Module) -> set[str]:
+    """The parameters that never learn, by the network's own design, such as positions that are sines."""
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+
+
 def freeze(network: nn.Module, frozen: set[str]) -> None:
-    """Lets all parameters learn but the frozen ones; a module whose parameters all are frozen keeps its running statistics, and drops nothing."""
+    """Lets all parameters learn but the frozen ones, to which the `fixed` ones belong; a module whose parameters all are frozen keeps its running statistics, and drops nothing."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name not in frozen)
     network.train()

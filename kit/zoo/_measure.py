@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.losses._loss import Loss
-from kit.zoo._freezing import first_layers, freeze
+from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
 from kit.zoo._optimizers import optimizer_for
 from kit.zoo._preparation import Rows
@@ -95,7 +95,9 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     copy, loss = deepcopy(network).to(device), deepcopy(loss).to(device)
     if channels_last:
         copy.to(memory_format=torch.channels_last)
-    freeze(copy, first_layers(copy, plan.freeze_layers) if plan.freeze_layers else set())
+    copy.train()
+    if plan.freeze_layers:
+        freeze(copy, first_layers(copy, plan.freeze_layers) | fixed(copy))
     optimizer = optimizer_for(nn.ModuleList([copy, loss]), plan.optimizer, lr=0.0, weight_decay=0.0)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 

@@ -4,9 +4,7 @@ import numpy as np
 
 from kit.encoders import Examples, Features
 from kit.errors import DataError, shorten
-
-_CALLED = {"image": "pictures", "text": "texts", "audio": "sounds"}
-_ONE = {"image": "a picture", "audio": "a sound"}
+from kit.stores import CALLED
 
 
 def seen(train: Examples, takes: tuple[str, ...], optional: bool) -> Examples:
@@ -20,15 +18,15 @@ def seen(train: Examples, takes: tuple[str, ...], optional: bool) -> Examples:
     problems = []
     for kind in takes:
         if kind not in found and not optional:
-            problems.append(f"the rows have no column of {_CALLED[kind]}, which this model learns from\nname one: input.columns.{kind} = [...]")
+            problems.append(f"the rows have no column of {CALLED[kind]}s, which this model learns from\nname one: input.columns.{kind} = [...]")
         if found.count(kind) > 1:
             columns = [name for name, block in train.features.media.items() if block.kind == kind]
-            problems.append(f"the rows have {len(columns)} columns of {_CALLED[kind]}: {shorten(columns)}; this model looks at one\ndrop the others: input.drop = [...]")
+            problems.append(f"the rows have {len(columns)} columns of {CALLED[kind]}s: {shorten(columns)}; this model looks at one\ndrop the others: input.drop = [...]")
     if problems:
         raise DataError("\n".join(problems))
     there = answerable(train.features, takes, optional)
     if not there.any():
-        raise DataError(f"none of the training rows has {' and '.join(_ONE[kind] for kind in _needed(takes, optional))} that can be read")
+        raise DataError(f"none of the training rows has {' and '.join(f'a {CALLED[kind]}' for kind in _needed(takes, optional))} that can be read")
     return train if there.all() else train.take(there)
 
 

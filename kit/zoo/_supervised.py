@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
-from kit.zoo._freezing import first_layers, freeze
+from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
@@ -135,6 +135,7 @@ class Supervised(pytorch_lightning.LightningModule):
         super().__init__()
         self.views, self.looking, self.feeding = views or {}, looking, feeding
         self.network, self.loss = network, loss
+        self.fixed = fixed(network)
         self.rows, self.ids, self.plan, self.progress = rows, ids, plan, progress
         self.checkpoints, self.identity = checkpoints, identity
         self.report: Callable[[str | TrainingError], None] = lambda line: None  # called with a line for people after each epoch
@@ -193,7 +194,7 @@ class Supervised(pytorch_lightning.LightningModule):
         torch.manual_seed(zlib.crc32(f"{self.plan.seed} {self.epoch} {self.trainer.global_rank}".encode()))  # for dropout
         self.total, self.unchecked = torch.zeros((), device=self.device), None
         if self.plan.freeze_epochs or self.plan.freeze_layers:
-            freeze(self.network, self._frozen(self.epoch))
+            freeze(self.network, self._frozen(self.epoch) | self.fixed)
 
     def _frozen(self, epoch: int) -> set[str]:
         """The parameters that stand still in this epoch; weights of the loss always learn."""
@@ -262,7 +263,8 @@ class Supervised(pytorch_lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         self._check()
         mean = self.trainer.strategy.reduce(self.total, reduce_op="mean").item() / self.plan.batches
-        freeze(self.network, set())  # all parameters are there again for whoever looks at them
+        if self.plan.freeze_epochs or self.plan.freeze_layers:
+            freeze(self.network, self.fixed)  # what was frozen is there again for whoever looks at it
         if not self.trainer.is_global_zero:
             return
         if self.checkpoints is not None:

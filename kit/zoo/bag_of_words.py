@@ -31,11 +31,11 @@ class BagOfWords(nn.Module):
         self.given = InputLayer(inputs, numbers=numbers, bins=bins, number_width=number_width, category_width=category_width, ngram_width=width)
         self.drop = nn.Dropout(dropout)
         self.width = self.given.width
-        self.head = nn.Linear(self.width, inputs.outputs) if inputs.outputs else nn.Identity()
+        self.last = nn.Linear(self.width, inputs.outputs) if inputs.outputs else nn.Identity()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, outputs)"""
-        return self.head(self.drop(self.features(batch)))
+        return self.last(self.drop(self.features(batch)))
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width)"""

@@ -27,11 +27,11 @@ class Lstm(nn.Module):
         self.beside = Beside(inputs)
         self.drop = nn.Dropout(dropout)
         self.width = 4 * states + self.beside.width
-        self.head = nn.Linear(self.width, inputs.outputs) if inputs.outputs else nn.Identity()
+        self.last = nn.Linear(self.width, inputs.outputs) if inputs.outputs else nn.Identity()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, outputs)"""
-        return self.head(self.drop(self.features(batch)))
+        return self.last(self.drop(self.features(batch)))
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width)"""
