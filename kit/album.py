@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from kit import decoded
-from kit.pictures import KINDS, MOST_PIXELS, as_rgb, check, shrink
+from kit.pictures import KINDS, MOST_PIXELS, as_rgb, check, full_size, shrink
 from kit.stores import Block, Damaged, Store, distinct, each, key_of
 
-_FORMAT = 1  # of the cache: one more whenever equal sources would give other pixels
+_FORMAT = 2  # of the cache: one more whenever equal sources would give other pixels
 _BLANK = 64  # pixels, the side of a blank picture where no size is asked for
 
 
@@ -63,6 +63,16 @@ class Album(Store):
         side = self._size or _BLANK
         return np.full((side, side, 3), 128, np.uint8)
 
+    def full_size(self, position: int) -> tuple[int, int]:
+        """Height and width of the picture before it was made smaller; those of a blank one where there is none."""
+        if self.there[position]:
+            try:
+                return self._pixels.full_size(int(self._rows[position]))
+            except Damaged as error:
+                if error.kind != "truncated":
+                    raise
+        return self._size or _BLANK, self._size or _BLANK
+
     def release(self) -> None:
         self._pixels.release()
 
@@ -75,6 +85,10 @@ class Pictures(Block):
     def album(self) -> Album:
         return self.store
 
+    def full_size(self, position: int) -> tuple[int, int]:
+        """Height and width of the picture before it was made smaller."""
+        return self.album.full_size(self.rows[position])
+
 
 # --- gathering -------------------------------------------------------------------------------------------------------------------
 
@@ -82,12 +96,17 @@ class Pictures(Block):
 class _Sources:
     """Files decoded at each access, and arrays in memory, by picture."""
 
-    def __init__(self, sources: list[str | np.ndarray], size: int, most_pixels: int):
-        self.sources, self.size, self.most_pixels = sources, size, most_pixels
+    def __init__(self, sources: list[str | np.ndarray], full: dict[int, tuple[int, int]], size: int, most_pixels: int):
+        """full  height and width of the arrays before they were made smaller"""
+        self.sources, self.full, self.size, self.most_pixels = sources, full, size, most_pixels
 
     def __getitem__(self, picture: int) -> np.ndarray:
         source = self.sources[picture]
         return source if isinstance(source, np.ndarray) else shrink(source, size=self.size, most_pixels=self.most_pixels)
+
+    def full_size(self, picture: int) -> tuple[int, int]:
+        """Height and width before it is made smaller."""
+        return self.full[picture] if picture in self.full else full_size(self.sources[picture], most_pixels=self.most_pixels)
 
     def release(self) -> None:
         """Nothing is mapped."""
@@ -135,7 +154,8 @@ def gather(
         done = f"{index.bytes / 1e6:.1f} MB, {done}"
     else:
         kinds, held = _checked(list(pictures.values()), **how, threads=threads, progress=progress)
-        pixels, done = _Sources(held, **how), f"{sum(p.nbytes for p in held if isinstance(p, np.ndarray)) / 1e6:.1f} MB in memory"
+        full = {n: full_size(p) for n, p in enumerate(pictures.values()) if isinstance(p, np.ndarray)}
+        pixels, done = _Sources(held, full, **how), f"{sum(p.nbytes for p in held if isinstance(p, np.ndarray)) / 1e6:.1f} MB in memory"
         if files:
             key = hashlib.sha256(f"{key} by headers".encode()).hexdigest()[:16]  # fewer may count as damaged than once decoded
             done = "headers checked, decoded at each access" + (f" (to keep them takes {room})" if path is not None else "")

@@ -16,7 +16,7 @@ from kit import files, folds_csv, runs
 from kit.competition import Competition, resolved
 from kit.divided import folded_truth
 from kit.errors import RunError, bullets, shorten
-from kit.fitting import Says
+from kit.fitting import Says, best_of
 from kit.folds import Fold
 from kit.pipeline import NO_SCORE, UNSCORED, score_line, write_submission
 from kit.predictions import Predictions
@@ -54,6 +54,10 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             task=task.state(),
             layout=adapter.layout(metric.needs(task.gives)),
         )
+        if task.picks and scored:
+            sign = 1 if metric.greater_is_better else -1
+            weights = best_of([sign * r.info["score"]["mean"] for r in chosen])
+            says.progress("note    answers of this task have no mean: the best run's are taken")
         tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
         result = _scored(competition, tables, task, chosen, weights, run, says) if scored else dict(NO_SCORE)
         tested.write(run.folder / "test.parquet")

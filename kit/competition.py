@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
-from kit.errors import ConfigError, KitError, bullets, did_you_mean
+from kit.errors import ConfigError, DependencyError, KitError, bullets, did_you_mean
 from kit.folds import GROUPING, SCHEMES
 from kit.hearing import Hearing, divided
 from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module, takes_of
@@ -114,6 +114,8 @@ class Competition:
         """Raises ConfigError for options that do not go together; no file is looked for yet, nor that of a competition that lends its labels."""
         given = {k: v for k, v in self.config.input.items() if k not in ("adapter", "data")}
         adapter = self.adapter(data, self.task(), **given)
+        if hasattr(adapter, "cache"):  # of an adapter whose reading is worth keeping
+            adapter.cache = self.home / "cache"
         if named := given.get("labels_from"):
             other = _lender(locate(named))
             slug = other.config.kaggle or other.name
@@ -180,8 +182,11 @@ def open_competition(path_or_name: str, *, preset: str | None = None, overrides:
     return replace(checked(config, folder), asked=tuple(asked))
 
 
-def checked(config: Config, folder: Path) -> Competition:
-    """The competition of a config, or ConfigError with every mistake in it."""
+def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competition:
+    """The competition of a config, or ConfigError with every mistake in it.
+
+    stand_in  whether its model is none to be trained, so that it need not serve the task
+    """
     name = folder.resolve().name
     home = Path("competitions") / name
     problems = [f"{section}.{key} is missing" for section, key in (("output", "target"), ("output", "task"), ("score", "metric"), ("model", "name")) if not getattr(config, section).get(key)]
@@ -206,6 +211,7 @@ def checked(config: Config, folder: Path) -> Competition:
     else:
         problems += check_options(SCHEMES[scheme], given, "score.folds")
     problems += _model_problems(config, folder)
+    problems += [] if stand_in else _service_problems(config, task, folder)
     for kind, given in config.encoders.items():
         if kind not in names("encoders"):
             problems.append(f'encoders.{kind}: no encoder for a column kind "{kind}"{did_you_mean(kind, names("encoders"))}')
@@ -251,7 +257,7 @@ def _adapter_class(config: Config, folder: Path) -> type:
 def _lender(folder: Path) -> Competition:
     """The competition of a folder for its rows and labels alone: the simplest model stands in the place of its own, whose libraries may be missing."""
     config = read(folder / "config.toml")
-    return checked(replace(config, model={"name": "constant"}, train={}, encoders={}, augment={}, search={}, post={}, pretrain={}), folder)
+    return checked(replace(config, model={"name": "constant"}, train={}, encoders={}, augment={}, search={}, post={}, pretrain={}), folder, stand_in=True)
 
 
 def _lender_problems(named: Any, folder: Path) -> list[str]:
@@ -307,6 +313,30 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
             hint = did_you_mean(key, known)
             problems.append(f'train.{key} is not an option of model "{name}", which is no network{hint}')
     return problems
+
+
+def _service_problems(config: Config, task: Any, folder: Path) -> list[str]:
+    """Some models serve certain tasks alone, and some tasks are served by such models alone."""
+    name, asked = config.model.get("name"), config.output.get("task")
+    found = _looked_up([], "model.name", lambda: find_model(name, folder)) if name and task is not None else None
+    serves = getattr(found[1], "tasks", ()) if found else ()
+    if not found or asked in serves or not (serves or getattr(task, "own_models", False)):
+        return []
+    if serves:
+        return [f'model.name = "{name}" serves output.task = {" or ".join(serves)}, and the task is "{asked}"']
+    serving = " or ".join(_serving(asked)) or "one of your own"
+    return [f'model.name = "{name}" does not serve output.task = "{asked}"\nname one that does: {serving}']
+
+
+def _serving(task: str) -> list[str]:
+    """The models that name this task, of those whose libraries are installed."""
+    serving = []
+    for name in (*names("estimators"), *names("zoo")):
+        try:
+            serving += [name] if name != "neural" and task in getattr(find_model(name)[1], "tasks", ()) else []
+        except DependencyError:
+            continue
+    return serving
 
 
 def _searching(config: Config, task: Any) -> bool:

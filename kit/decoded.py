@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from kit import flat
 from kit.files import whole
-from kit.pictures import KINDS, fitted, measure, shrink
+from kit.pictures import KINDS, fitted, full_size, measure, shrink
 from kit.stores import Damaged, each
 
 _SAMPLE = 200  # pictures whose headers are read to guess how large the cache will be
@@ -24,11 +24,13 @@ class Index:
     kinds    (m,) int8 for each picture: 0, or 1 + the position of its damage in KINDS
     offsets  (m,) int64 bytes into the flat file
     shapes   (m, 3) int32 height, width, channels (1 or 3); 0 where damaged
+    full     (m, 2) int32 height and width of the picture before it was made smaller; 0 where damaged
     """
 
     kinds: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
+    full: np.ndarray
 
     @property
     def bytes(self) -> int:
@@ -45,6 +47,11 @@ class Mapped:
         """(h, w, channels) uint8, read-only. Raises RunError if the file is gone."""
         height, width, channels = self.index.shapes[picture].tolist()
         return self.flat.values(np.uint8, height * width * channels, self.index.offsets[picture]).reshape(height, width, channels)
+
+    def full_size(self, picture: int) -> tuple[int, int]:
+        """Height and width before it was made smaller."""
+        height, width = self.index.full[picture].tolist()
+        return height, width
 
     def release(self) -> None:
         self.flat.release()
@@ -64,15 +71,20 @@ def write(
     """Decodes all pictures into the flat file `path`, made smaller as pictures.shrink does. Raises RunError where that cannot be written."""
     flat.sweep(path)
     m, end = len(pictures), 0
-    index = Index(np.zeros(m, np.int8), np.zeros(m, np.int64), np.zeros((m, 3), np.int32))
+    index = Index(np.zeros(m, np.int8), np.zeros(m, np.int64), np.zeros((m, 3), np.int32), np.zeros((m, 2), np.int32))
+
+    def read(picture: str | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        return shrink(picture, size=size, most_pixels=most_pixels), full_size(picture, most_pixels=most_pixels)
+
     with whole(path) as temporary, open(temporary, "wb") as file:
-        for n, found in enumerate(each(lambda p: shrink(p, size=size, most_pixels=most_pixels), pictures, "picture", threads, progress)):
+        for n, found in enumerate(each(read, pictures, "picture", threads, progress)):
             index.offsets[n] = end
             if isinstance(found, Damaged):
                 index.kinds[n] = 1 + KINDS.index(found.kind)
                 continue
-            index.shapes[n] = found.shape if found.ndim == 3 else (*found.shape, 1)
-            end += file.write(np.ascontiguousarray(found))
+            pixels, index.full[n] = found
+            index.shapes[n] = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
+            end += file.write(np.ascontiguousarray(pixels))
         file.flush()
     with whole(flat.beside(path)) as temporary:
         save_file(vars(index), temporary)

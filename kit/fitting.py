@@ -168,6 +168,8 @@ def encoded(work: Work, encoders: Encoders, train: np.ndarray) -> Examples:
     if getattr(work.task, "learns_as", work.competition.config.output["task"]) == "multiclass":
         many = work.task.outputs > MOST_CLASSES
         goal = np.empty((len(train), 0)) if many else np.eye(work.task.outputs)[target]
+    elif target.dtype == object:  # boxes and the like are no numbers that a category could be encoded by
+        goal = np.empty((len(train), 0))
     else:
         goal = target.reshape(len(train), -1)
     group = None if work.rows.group is None else work.rows.group[train]
@@ -194,6 +196,9 @@ def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score 
     """The same folds with the same answer everywhere; None where the metric is not defined for that."""
     parts = []
     for fold in split:
+        if hasattr(work.task, "nothing"):
+            parts.append(work.task.nothing(work.rows.ids[fold.valid]))
+            continue
         model = Constant(_setup_of_constant(work))
         model.fit(Examples(work.rows.ids[fold.train], Features.of(len(fold.train)), work.target[fold.train], None if work.weight is None else work.weight[fold.train]), {})
         ids = work.rows.ids[fold.valid]
@@ -202,6 +207,21 @@ def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score 
         return score_folds(work.metric, work.task, truth, by_repeat(split, parts), work.competition.config.post)[0]
     except ScoreError:
         return None
+
+
+def weights_of(work: Work, folders: list[Path]) -> list[float] | None:
+    """What the models of these folders weigh: the same, unless the task picks the best of them."""
+    if not work.task.picks or len(folders) < 2:
+        return None
+    sign = 1 if work.metric.greater_is_better else -1
+    scores = [sign * files.read_json(folder / "fold.json")["score"] for folder in folders]
+    return best_of(scores)
+
+
+def best_of(scores: list[float]) -> list[float]:
+    """1 for the first of the greatest, 0 for the others."""
+    best = int(np.argmax(scores))
+    return [float(n == best) for n in range(len(scores))]
 
 
 def _setup_of_constant(work: Work) -> Setup:

@@ -48,7 +48,7 @@ def source(architecture: str, weights: str = "hub") -> str:
 
 def config(place: str) -> Any:
     """The architecture's sizes. Raises ConfigError where they cannot be read."""
-    return _read(AutoConfig.from_pretrained, place, "the config")
+    return read(AutoConfig.from_pretrained, place, "the config")
 
 
 def made(kind: str, **sizes: Any) -> Any:
@@ -90,7 +90,7 @@ def load(network: nn.Module, architecture: str, weights: str) -> None:
 
 
 def _fill(network: nn.Module, place: str) -> None:
-    given, told = _read(AutoModel.from_pretrained, place, "the weights", dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True)
+    given, told = read(AutoModel.from_pretrained, place, "the weights", dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True)
     lacking = set(told["missing_keys"]) | {key[0] if isinstance(key, tuple) else key for key in told["mismatched_keys"]}
     files.fill(network, {k: v for k, v in given.state_dict().items() if k not in lacking}, place)
 
@@ -104,7 +104,7 @@ def tokenizer(place: str) -> dict[str, Any]:
     """
     if kept := kept_tokenizer(Path(place)):
         return kept
-    found = _read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
+    found = read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise ConfigError(f'the tokenizer of "{place}" is not one of the library tokenizers ({type(found).__name__})\nname a checkpoint that has a tokenizer.json')
@@ -128,7 +128,7 @@ def kept_tokenizer(folder: Path) -> dict[str, Any]:
     return read_json(path)["state"].get("text", {}).get("tokenizer", {}) if path.is_file() else {}
 
 
-def _read(call: Callable, place: str, what: str, **options: Any) -> Any:
+def read(call: Callable, place: str, what: str, **options: Any) -> Any:
     """What the library reads at the place: on this machine if it is there, else from the hub."""
     with _quiet():
         try:

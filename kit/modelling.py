@@ -82,7 +82,10 @@ def model_of(competition: Competition, task: Any, progress: Callable[[str], None
         model = part_(setup, **options)
     else:
         loop = {k: v for k, v in config.train.items() if k not in ("final", "loss", "seed", "threads", "fold")}
-        model = find("estimators", "neural")(setup, part_, options, **loop)
+        if getattr(part_, "finds", False):
+            model = needed("kit.estimators._detecting", f'model.name = "{config.model["name"]}"').Detecting(setup, part_, options, **loop)
+        else:
+            model = find("estimators", "neural")(setup, part_, options, **loop)
     embeds = getattr(model, "embeds", False)
     if searches(task) and not embeds:
         raise ConfigError(f'output.task = "{config.output["task"]}" searches among embeddings, and model "{config.model["name"]}" makes none\nname one that does: model.name=embedder, or knn')

@@ -76,6 +76,16 @@ def measure(path: str, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
         return image.size
 
 
+def full_size(source: str | np.ndarray, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
+    """Height and width of the picture as `decode` gives it at full size. Raises Damaged for what the header alone can tell."""
+    if isinstance(source, np.ndarray):
+        return source.shape[0], source.shape[1]
+    with _opened(source, most_pixels) as (image, _):
+        turned = _turn(image.info.get("exif", b"")) in _SIDES_SWAPPED
+        width, height = image.size
+        return (width, height) if turned else (height, width)
+
+
 def check(path: str, *, most_pixels: int = MOST_PIXELS) -> None:
     """Raises Damaged for what the header and the last bytes of a file can tell; decodes it only where it does not end as its format ends."""
     with _opened(path, most_pixels) as (image, stream):
@@ -176,6 +186,8 @@ _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+
+_SIDES_SWAPPED = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
 
 
 def _turn(exif: bytes) -> Image.Transpose | None:

@@ -17,7 +17,7 @@ from kit.adapters.tabular import Tabular
 from kit.competition import Competition, resolved
 from kit.divided import divided
 from kit.errors import shorten
-from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted
+from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted, weights_of
 from kit.folds import Fold
 from kit.modelling import WANTS_SEARCH, begun_with, found_by, gathered_with, gathering, model_of, search_of, seen_before
 from kit.predictions import Predictions
@@ -127,7 +127,7 @@ def _answered(work: Work, folders: list[Path]) -> Predictions:
     """The test rows' predictions by the models of these folders."""
     if work.searches:
         return found_by(work.competition, work.task, folders)
-    return work.task.average([Predictions.read(folder / "test.parquet") for folder in folders])
+    return work.task.average([Predictions.read(folder / "test.parquet") for folder in folders], weights_of(work, folders))
 
 
 def _search_gains(work: Work, folders: list[Path], truth: pd.DataFrame) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def write_submission(adapter: Tabular, task, metric: Metric, tested: Predictions
     needs = metric.needs(task.gives)
     frame = adapter.submission(tested, post, needs)
     id_columns, columns = adapter.layout(needs)
-    submission.check(frame, id_columns, columns, pd.Index(tested.ids, dtype="str"))
+    submission.check(frame, id_columns, columns, adapter.submission_ids(tested.ids), many=adapter.many_rows)
     submission.write(frame, path)
 
 

@@ -31,7 +31,7 @@ def competition_of(run: Run) -> Competition:
     config, data = read(run.folder / "config.toml"), read(folder / "config.toml").input.get("data")
     if "blended" in run.info:  # no model of its own: the simplest stands in its place
         config = replace(config, model={"name": "constant"}, train={})
-    return checked(config.with_("input", data=data) if data else config, folder)  # where data lie is no part of a run
+    return checked(config.with_("input", data=data) if data else config, folder, stand_in="blended" in run.info)  # where data lie is no part of a run
 
 
 def predict(run: Run, data: Path, says: Says) -> Path:

@@ -39,12 +39,31 @@ class Predictions:
         if not pd.Index(ids).is_monotonic_increasing:
             rows = rows.sort_values("id", kind="stable", ignore_index=True)
             ids = rows["id"].to_numpy(dtype=object)
-        for name in columns:
-            if pd.api.types.is_float_dtype(rows[name]):
-                wrong = ~np.isfinite(rows[name])
-                if wrong.any():
-                    raise DataError(f"{int(wrong.sum())} predictions of {name} are not finite numbers, for ids {shorten(rows.id[wrong])}")
+        _check_finite(rows)
         return Predictions(ids, rows)
+
+    @staticmethod
+    def many(ids: Sequence[str], rows: pd.DataFrame) -> "Predictions":
+        """Any number of rows an id; an id without any is covered, and nothing was found there. Raises DataError as `of` does.
+
+        rows  `id` first; the rows of one id keep their order
+        """
+        ids = np.sort(np.asarray(ids, dtype=object))
+        rows = rows.assign(id=rows["id"].astype("str"))
+        if not rows["id"].is_monotonic_increasing:
+            rows = rows.sort_values("id", kind="stable")
+        rows = rows.reset_index(drop=True)
+        _check_finite(rows)
+        return Predictions(ids, rows)
+
+    def each(self, ids: Sequence[str]) -> list[slice]:
+        """For each of these ids the place of its rows. Raises DataError for ids that are not covered."""
+        lacking = pd.Index(ids).difference(pd.Index(self.ids))
+        if len(lacking):
+            raise DataError(f"{len(lacking)} ids have no prediction: {shorten(lacking)}")
+        held = self.rows["id"].to_numpy(dtype=object)
+        starts, ends = (np.searchsorted(held, np.asarray(ids, dtype=object), side=side) for side in ("left", "right"))
+        return [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist())]
 
     def take(self, ids: Sequence[str]) -> "Predictions":
         """Only these ids, of those that are covered."""
@@ -92,6 +111,14 @@ class Ranked:
 
     positions: np.ndarray
     scores: np.ndarray
+
+
+def _check_finite(rows: pd.DataFrame) -> None:
+    for name in rows:
+        if pd.api.types.is_float_dtype(rows[name]):
+            wrong = ~np.isfinite(rows[name])
+            if wrong.any():
+                raise DataError(f"{int(wrong.sum())} predictions of {name} are not finite numbers, for ids {shorten(rows.id[wrong])}")
 
 
 def _among(ids: Sequence[str], others: Sequence[str]) -> np.ndarray:

@@ -23,6 +23,7 @@ _EXTRA_OF = {
     "torch": "neural", "pytorch_lightning": "neural", "safetensors": "neural", "timm": "image", "PIL": "image", "albumentations": "image",
     "torchvision": "image", "transformers": "text", "tokenizers": "text", "soundfile": "audio", "soxr": "audio", "faiss": "retrieval", "lightly": "pretrain",
     "pytorch_metric_learning": "retrieval", "catboost": "boost", "xgboost": "boost", "optuna": "tune", "kaggle": "kaggle",
+    "ensemble_boxes": "detection", "numba": "tracking",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from kit.errors import DataError, bullets, did_you_mean, shorten
 
-FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio")
+FEATURE_KINDS = ("numeric", "category", "date", "text", "image", "audio", "points")
 ROLE_KINDS = ("id", "group", "time", "weight", "target", "drop")
 TEXT_KINDS = ("category", "text", "image", "audio", "group")  # never read as numbers where the config names them
 MEDIA = {"image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"), "audio": (".wav", ".flac", ".ogg", ".mp3")}

@@ -28,6 +28,7 @@ class Submissions:
     test_file: str
     sample_file: str
     known_layout: tuple[list[str], list[str]] | None
+    many_rows = False  # whether a submission may have any number of rows an id, none included
 
     def truth(self, raw: pd.DataFrame, source: str = "the answers") -> pd.DataFrame:
         """`id` and the targets of raw rows (index id)."""
@@ -79,11 +80,18 @@ class Submissions:
     def submission(self, predictions: Predictions, post: dict[str, Any], needs: str) -> pd.DataFrame:
         """Submission rows in the sample's order and columns. Raises DataError where test ids and sample ids differ."""
         id_columns, columns = self.layout(needs)
-        cells = pd.DataFrame(self.task.cells(predictions, post, columns, needs), index=predictions.rows["id"].to_numpy())
+        cells = pd.DataFrame(self.task.cells(predictions, post, columns, needs), index=predictions.ids)
         ids = self.check_sample(cells.index)
         cells = cells.loc[list(ids)]
         parts = np.array([i.split(JOINT) for i in cells.index]).reshape(len(cells), -1)
         return pd.DataFrame({**{c: parts[:, n] for n, c in enumerate(id_columns)}, **{c: cells[c].to_numpy() for c in columns}})
+
+    def submission_ids(self, ids: np.ndarray) -> pd.Index:
+        """The ids of a submission's rows, each once; with `many_rows` those that it may have. Composite ones are joined by JOINT.
+
+        ids  of the test rows
+        """
+        return pd.Index(ids, dtype="str")
 
     def _ids_in_file_order(self) -> pd.Index:
         frame = read(self.data / self.test_file, text=self.id, **self.form)

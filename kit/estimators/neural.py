@@ -39,6 +39,7 @@ _ARCHITECTURE = "architecture"  # folder of a fold: what rebuilding the network 
 
 class Neural:
     watches = False
+    media_views = {"image": PictureViews}  # what of a column's pictures training sees
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class Neural:
         seen_options, heard_options = divided(setup.augment)
         if "image" in self.takes:
             self.augment = Augment(**seen_options)
-            self.views["image"] = PictureViews(find("transforms", self.augment.transforms)(self.augment), self.augment.size)
+            self.views["image"] = self.media_views["image"](find("transforms", self.augment.transforms)(self.augment), self.augment.size)
         if "audio" in self.takes:
             self.hearing = Hearing(**heard_options)
             self.views["audio"] = SoundViews(self.hearing)
@@ -130,8 +131,7 @@ class Neural:
         if train.target is None:
             return self._begin()
         self._fit_target(train.target)
-        target = np.eye(setup.outputs)[train.target] if setup.task == "multiclass" else train.target.reshape(len(train), -1)
-        self.prior = np.average(target, axis=0, weights=train.weight)
+        self.prior = self._mean_answer(train)
         plan = self._plan(len(train))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
@@ -153,6 +153,11 @@ class Neural:
                 )
                 run(module, setup.progress, precision=feeding.precision, **{k: self.options[k] for k in ("accelerator", "devices")})
         self.network.eval()
+
+    def _mean_answer(self, train: Examples) -> np.ndarray:
+        """(outputs,)"""
+        target = np.eye(self.setup.outputs)[train.target] if self.setup.task == "multiclass" else train.target.reshape(len(train), -1)
+        return np.average(target, axis=0, weights=train.weight)
 
     def _begin(self) -> None:
         """Of rows without labels: the network as it is before a training."""
@@ -303,7 +308,7 @@ class Neural:
         without  (d,) what stands where there is nothing to look at
         """
         torch.set_num_threads(self.setup.threads)
-        device = _device(self.options["accelerator"])
+        device = device_of(self.options["accelerator"])
         network = self.network.to(device)
         if self.loss.embeds:
             self.loss.to(device)
@@ -349,7 +354,7 @@ class Neural:
         self.network.eval()
 
 
-def _device(accelerator: str) -> torch.device:
+def device_of(accelerator: str) -> torch.device:
     if accelerator in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
     if accelerator in ("auto", "mps") and torch.backends.mps.is_available():

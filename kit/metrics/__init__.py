@@ -10,6 +10,9 @@ ranking      truth as (n,) answers, predicted as n lists of answers, best first
 confidence   truth as (n,) text, true classes separated by spaces ("" is none); predicted as n pairs of class and confidence, or None
              where nothing is said; rows in the order of their ids
 neighbours   truth as n sets of relevant ids (an empty one: the query does not count), predicted as n lists of ids, best first
+boxes        truth and predicted as n kit.found.Found with boxes, of the same pictures; predicted ones in any order
+masks        likewise with masks, and the clip of each picture on the side of the truth
+groups       truth as n events' particles and weights by hit, predicted as n events' groups by hit
 value        two (n,) float arrays, or (n, targets) for several targets
 
 A metric that fits several tasks names several, `needs = ("probability", "value")`: the task gives the first one that it can.

@@ -17,6 +17,8 @@ class Task:
     loss: ClassVar[str]  # the loss of training where neither the config nor the metric names one
     metric: ClassVar[str]  # a fair metric where none is known
     gives: ClassVar[tuple[str, ...]]  # what it can hand to a metric
+    own_models: ClassVar[bool] = False  # whether it is served by models alone that name it in their `tasks`
+    picks: ClassVar[bool] = False  # whether the best model out of fold answers, where others are averaged
 
     targets: list[str]
     outputs: int  # numbers that an estimator predicts for a row

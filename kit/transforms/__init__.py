@@ -43,6 +43,7 @@ class Augment:
         size: int = 224,
         first_size: int = 0,
         flip: bool = True,
+        turns: bool = False,
         least_area: float = -1.0,
         turn_degrees: float = -1.0,
         erase: float = -1.0,
@@ -64,6 +65,8 @@ class Augment:
         size          pixels, height and width of what the network sees, at least 8
         first_size    pixels that training starts with, growing to `size`; 0 is `size` all along
         flip          training pictures are mirrored left to right, half of them; false where that changes the answer, as for digits and text
+        turns         training pictures are turned by a quarter, a half, three quarters of a circle or not at all: for what has no top, such as
+                      the ground from above
         least_area    0..1 of the picture's area, above 0, that a random crop keeps at least; below 0 is the recipe's own, as for the next two
         turn_degrees  0..180, most that a picture is turned either way
         erase         0..1, share of pictures in which a rectangle (2 to 25 % of the area) is replaced by noise
@@ -82,6 +85,7 @@ class Augment:
         Raises ConfigError with all values that are out of range.
         """
         self.transforms, self.recipe, self.size, self.first_size, self.flip = transforms, recipe, size, first_size, flip
+        self.turns = turns
         self.least_area, self.turn_degrees, self.erase, self.resize, self.centre = least_area, turn_degrees, erase, resize, centre
         self.mixup, self.cutmix, self.mix_share, self.views = mixup, cutmix, mix_share, views
         problems = self._problems()

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from kit.errors import ConfigError
 from kit.transforms import Augment, Strength
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -51,6 +52,13 @@ class Library:
     def changes(self, size: int, strength: Strength) -> Change | None:
         """Turning, colours, effects and erasing of (size, size, 3) uint8, or None where the strength asks for none of them."""
         raise NotImplementedError
+
+    def changes_of_objects(self, size: int, strength: Strength) -> Callable[..., tuple] | None:
+        """Likewise for pictures with objects: (picture, boxes, instances) -> (picture, boxes, positions of the boxes that are left, instances).
+
+        Raises ConfigError for a library that moves no boxes.
+        """
+        raise ConfigError('augment.transforms: boxes follow a picture by albumentations alone\nset augment.transforms = "albumentations"')
 
     def seed(self, seed: int) -> None:
         """From here on, the same calls in the same order give the same pixels, in any process.
@@ -123,6 +131,8 @@ class _Training:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         chance = self.library.random
+        if self.library.augment.turns:
+            picture = np.ascontiguousarray(np.rot90(picture, chance.randrange(4)))
         top, left, height, width = random_window(chance, *picture.shape[:2], self.strength.least_area)
         seen = self.library.resized(picture[top : top + height, left : left + width], self.size, self.size)
         if self.library.augment.flip and chance.random() < 0.5:

@@ -1,6 +1,7 @@
 """Albumentations: pictures changed by OpenCV, one thread each, the quickest where colours and blur are changed too."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else the import below asks PyPI for a newer version, and warns where there is no network
@@ -26,6 +27,7 @@ from kit.transforms._library import (
 
 cv2.setNumThreads(0)  # here, where each worker passes: threads within workers slow each other down, and hang those that are forked
 
+_GREY = 114  # beyond the picture, where nothing is reflected
 MILD = 1.25  # shrinking by less, INTER_LINEAR comes as near to a sinc as INTER_AREA does (on 1/f noise), in a fifth of the time
 
 
@@ -50,6 +52,15 @@ class Albumentations(Library):
         self.generator.bit_generator.state = np.random.PCG64(seed).state
 
     def changes(self, size: int, strength: Strength) -> Change | None:
+        composed = self._composed(size, strength)
+        return None if composed is None else _Composed(composed)
+
+    def changes_of_objects(self, size: int, strength: Strength) -> Callable[..., tuple] | None:
+        boxes = albumentations.BboxParams(format="pascal_voc", label_fields=["positions"], clip=True, min_area=4.0, min_visibility=0.3)
+        composed = self._composed(size, strength, boxes)
+        return None if composed is None else _ComposedObjects(composed)
+
+    def _composed(self, size: int, strength: Strength, boxes: albumentations.BboxParams | None = None) -> albumentations.Compose | None:
         steps = []
         if strength.turn_degrees or strength.shift or strength.zoom:
             steps.append(
@@ -58,7 +69,8 @@ class Albumentations(Library):
                     translate_percent={"x": (-strength.shift, strength.shift), "y": (-strength.shift, strength.shift)},
                     scale=(1 - strength.zoom, 1 + strength.zoom),
                     keep_ratio=True,
-                    border_mode=cv2.BORDER_REFLECT,
+                    border_mode=cv2.BORDER_REFLECT if boxes is None else cv2.BORDER_CONSTANT,  # a mirrored object would have no box
+                    fill=_GREY,
                     p=TURNED,
                 )
             )
@@ -79,9 +91,9 @@ class Albumentations(Library):
             steps.append(albumentations.Erasing(scale=ERASED_AREA, ratio=ERASED_ASPECTS, fill="random", p=strength.erase))
         if not steps:
             return None
-        composed = albumentations.Compose(steps)
+        composed = albumentations.Compose(steps, bbox_params=boxes)
         composed.set_random_state(self.generator, self.random)  # set_random_seed gives each step the same numbers: all act, or none
-        return _Composed(composed)
+        return composed
 
 
 class _Composed:
@@ -90,6 +102,17 @@ class _Composed:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         return self.composed(image=picture)["image"]
+
+
+class _ComposedObjects:
+    def __init__(self, composed: albumentations.Compose):
+        self.composed = composed
+
+    def __call__(self, picture: np.ndarray, boxes: np.ndarray, instances: np.ndarray | None) -> tuple:
+        masked = {} if instances is None else {"mask": instances}
+        found = self.composed(image=picture, bboxes=boxes, positions=np.arange(len(boxes)), **masked)
+        left = np.asarray(found["positions"], dtype=np.int64)
+        return found["image"], np.asarray(found["bboxes"], dtype=np.float64).reshape(-1, 4), left, found.get("mask")
 
 
 class _Noise(albumentations.ImageOnlyTransform):

@@ -15,7 +15,7 @@ from kit.zoo._views import Views
 
 _ROWS_AT_ONCE = 4096
 _LOOKS_AT_ONCE = 128
-_HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def of_tables(network: nn.Module, rows: Rows, device: torch.device, link: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -50,7 +50,7 @@ def of_media(
     steps = -(-len(row) // _LOOKS_AT_ONCE)
     asked = list(zip(np.array_split(row, steps), np.array_split(look, steps)))
     workers = feeding.workers if len(asked) > 2 * feeding.workers else 0
-    half = _HALVES.get(feeding.precision)
+    half = HALVES.get(feeding.precision)
     pooled = None
     for (some, _), batch in zip(asked, loader(looks, asked, workers=workers, prefetch=feeding.prefetch, device=device)):
         with torch.autocast(device.type, half) if half is not None else nullcontext():

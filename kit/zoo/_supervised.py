@@ -291,8 +291,11 @@ def _averaged(network: nn.Module, loss: Loss) -> dict[str, Tensor]:
 def row_losses(loss: Loss, logits: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
     """(n,) losses; of an ensemble in one network the mean of its members' own, so that each learns by itself.
 
+    logits  (n, outputs), (n, members, outputs), or the parts of a detector's loss by name
     rows  (n,) positions among the training rows, for a loss that remembers them
     """
+    if isinstance(logits, dict):  # of a network that measures its errors itself
+        return loss(logits, target)
     logits = logits.float()
     if logits.dim() == 2:
         return loss(logits, target) if rows is None else loss(logits, target, rows)

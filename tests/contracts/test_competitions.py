@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kit import pipeline, runs
+from kit.adapters._submissions import Submissions
 from kit.competition import open_competition, shipped
 from kit.config import read
 from kit.divided import divided
@@ -20,6 +21,10 @@ FOLDERS = sorted(p.parent for kind in ("competitions", "templates") for p in shi
 LISTED_BLINDLY = 0.1  # mean average precision of lists in any order, where a query has 4 or 5 right answers among 80 to 100
 QUICK = ["train.epochs=6", "train.workers=0", "train.precision=32-true", "train.channels_last=yes"]  # of what trains for minutes on two cores: a sample needs less
 SMALL = {"image": ["augment.size=32", "augment.first_size=0"], "audio": ["augment.audio.seconds=0.5", "model.mels=32"], "text": []}
+FINDING = [  # objects of some pixels are gone from smaller pictures; a trunk without weights learns these drawings soon enough
+    "augment.size=96", "augment.first_size=0", "augment.recipe=none", "augment.views=[]", "train.epochs=16", "train.batch_size=8", "train.ema=0", "train.lr=3e-3",
+    "model.trunk=test_resnet", "model.weights=none", "model.channels=32",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -38,7 +43,8 @@ def trained(copied):
     preset = "fast" if "fast" in tomllib.loads((Path("competitions") / copied / "config.toml").read_text(encoding="utf-8")).get("preset", {}) else None
     competition = open_competition(copied, preset=preset)
     if competition.model()[0] == "zoo":
-        competition = open_competition(copied, preset=preset, overrides=QUICK + [o for kind in competition.takes() for o in SMALL[kind]])
+        small = FINDING if getattr(competition.model()[1], "finds", False) else [o for kind in competition.takes() for o in SMALL[kind]]
+        competition = open_competition(copied, preset=preset, overrides=QUICK + small)
     data = competition.home / "sample"
     competition.open_adapter(data).write_sample(data)
     return competition, pipeline.train(competition, data, pipeline.Says())
@@ -78,9 +84,13 @@ def test_its_sample_is_graded_as_predictions_are(trained):
     oof, needs = Predictions.read(run.folder / "oof.parquet"), metric.needs(adapter.task.gives)
     _, _, truth = divided(competition, adapter.tables(), adapter.task)
     truth = truth[truth["id"].isin(oof.ids)].reset_index(drop=True)
-    columns = adapter.layout(needs)[1]
-    cells = adapter.task.cells(oof, run.info["post"], columns, needs)
-    back = adapter.task.read_cells(pd.DataFrame(cells, index=oof.rows["id"]).astype(str), columns, needs)
+    if type(adapter).submission is not Submissions.submission:  # whose rows are not one an id
+        adapter.submission(oof, run.info["post"], needs).to_csv("oof.csv", index=False)
+        back = adapter.read_submission(Path("oof.csv"), needs).take(oof.ids)
+    else:
+        columns = adapter.layout(needs)[1]
+        cells = adapter.task.cells(oof, run.info["post"], columns, needs)
+        back = adapter.task.read_cells(pd.DataFrame(cells, index=oof.ids).astype(str), columns, needs)
     assert metric.score(adapter.task, truth, back, {}) == pytest.approx(metric.score(adapter.task, truth, oof, run.info["post"]), rel=1e-9)
 
 

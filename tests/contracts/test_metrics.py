@@ -8,8 +8,9 @@ import pytest
 
 from kit import registry
 
-NEEDS = {"label", "probability", "ranking", "value", "confidence", "neighbours"}
-LISTS = {"ranking", "confidence", "neighbours"}  # needs whose predictions are no arrays
+NEEDS = {"label", "probability", "ranking", "value", "confidence", "neighbours", "boxes", "masks", "groups"}
+LISTS = {"ranking", "confidence", "neighbours", "boxes", "masks", "groups"}  # needs whose predictions are no arrays
+OBJECTS = {"boxes", "masks", "groups"}  # whose truth is a list, too
 LOSSES = {"mse", "mae", "huber", "quantile", "poisson", "tweedie", "mape", "bce", "cross_entropy"}
 
 
@@ -21,7 +22,8 @@ def metric(request) -> types.ModuleType:
 def example(metric):
     given = metric.EXAMPLE
     listed = LISTS & set(needs(metric))
-    return np.array(given["truth"]), given["predicted"] if listed else np.array(given["predicted"]), given.get("options", {})
+    truth = given["truth"] if OBJECTS & listed else np.array(given["truth"])
+    return truth, given["predicted"] if listed else np.array(given["predicted"]), given.get("options", {})
 
 
 def needs(metric):
@@ -37,6 +39,10 @@ def perfect(metric, truth, predicted):
         return [(text.split()[0], 1.0) if text else None for text in truth]
     if "neighbours" in needs(metric):
         return [sorted(relevant) for relevant in truth]
+    if "groups" in needs(metric):
+        return [particles for particles, _ in truth]
+    if OBJECTS & set(needs(metric)):
+        return list(truth)
     if isinstance(predicted, list):
         return [[answer] for answer in truth]
     return np.eye(predicted.shape[1])[truth] if predicted.ndim > truth.ndim else truth

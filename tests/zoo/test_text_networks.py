@@ -100,6 +100,6 @@ def test_a_bag_of_words_is_the_weighted_sum_of_its_embeddings_mapped_once():
     network = find("zoo", "bag_of_words")(Inputs(0, (), 20, 2), width=4).eval()
     batch = {"bag_indices": torch.tensor([3, 7, 3]), "bag_offsets": torch.tensor([0, 2]), "bag_weights": torch.tensor([0.6, 0.8, 1.0])}
     table = network.given.ngrams.weight
-    by_hand = torch.stack([0.6 * table[3] + 0.8 * table[7], table[3]]) @ network.head.weight.T + network.head.bias
+    by_hand = torch.stack([0.6 * table[3] + 0.8 * table[7], table[3]]) @ network.last.weight.T + network.last.bias
     assert torch.allclose(network(batch), by_hand, atol=1e-6)
     assert not hasattr(network, "takes")
