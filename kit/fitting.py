@@ -209,11 +209,11 @@ def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score 
         return None
 
 
-def weights_of(work: Work, folders: list[Path]) -> list[float] | None:
+def weights_of(task: Any, metric: Metric, folders: list[Path]) -> list[float] | None:
     """What the models of these folders weigh: the same, unless the task picks the best of them."""
-    if not work.task.picks or len(folders) < 2:
+    if not task.picks or len(folders) < 2:
         return None
-    sign = 1 if work.metric.greater_is_better else -1
+    sign = 1 if metric.greater_is_better else -1
     scores = [sign * files.read_json(folder / "fold.json")["score"] for folder in folders]
     return best_of(scores)
 

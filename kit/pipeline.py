@@ -101,6 +101,9 @@ def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any
     score, post = score_folds(metric, task, truth, repeated, config.post)
     oof = pooled(task, repeated)
     oof.write(run.folder / "oof.parquet")
+    if post:
+        known = truth.set_index("id", drop=False).loc[oof.ids].reset_index(drop=True)
+        work.result(f"post    {metric.name} {metric.score(task, known, oof, {}):.6g} before, {score.pooled:.6g} after, of all folds at once")
     constant = None if work.searches else constant_score(work, [split[k] for k in wanted], truth)
     steps = _search_gains(work, [run.folder / f"fold-{k}" for k in wanted], truth) if work.searches else {}
     work.result(score_line(metric, score, constant))
@@ -127,7 +130,7 @@ def _answered(work: Work, folders: list[Path]) -> Predictions:
     """The test rows' predictions by the models of these folders."""
     if work.searches:
         return found_by(work.competition, work.task, folders)
-    return work.task.average([Predictions.read(folder / "test.parquet") for folder in folders], weights_of(work, folders))
+    return work.task.average([Predictions.read(folder / "test.parquet") for folder in folders], weights_of(work.task, work.metric, folders))
 
 
 def _search_gains(work: Work, folders: list[Path], truth: pd.DataFrame) -> dict[str, Any]:

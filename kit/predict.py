@@ -11,7 +11,7 @@ from kit.competition import Competition, checked, locate
 from kit.config import read
 from kit.encoders import Encoders, Examples
 from kit.errors import DataError, RunError, SubmissionError, shorten
-from kit.fitting import Says
+from kit.fitting import Says, weights_of
 from kit.modelling import found_by, gathered_with, gathering, model_of, searches, write_vectors
 from kit.pipeline import UNLABELLED, write_submission
 from kit.predictions import Predictions
@@ -73,7 +73,7 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
     folders = _with_models(run, gallery is not None)
     models = (_model(competition, task, folder, stores, says) for folder in folders)
     if gallery is None:
-        tested = task.average([task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))) for encoders, model in models])
+        tested = task.average([task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))) for encoders, model in models], weights_of(task, metric, folders))
         return adapter, metric, tested, len(folders)
     with TemporaryDirectory(prefix="vectors-", dir=run.folder) as room:
         made = [Path(room) / folder.name for folder in folders]

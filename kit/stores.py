@@ -21,7 +21,7 @@ import pandas as pd
 from kit.archives import identity
 from kit.errors import DataError, KitError, shorten
 
-CALLED = {"image": "picture", "text": "text", "audio": "sound"}  # column kind -> what one of it is called
+CALLED = {"image": "picture", "text": "text", "audio": "sound", "points": "event"}  # column kind -> what one of it is called
 _TOLD_SECONDS = 60  # between two lines of progress
 
 

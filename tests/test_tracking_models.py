@@ -15,7 +15,7 @@ from kit.estimators._layers import Detector
 from kit.events import Event, Tracks, TracksFile
 from kit.metrics import trackml
 
-LEAST = {"helix": 0.5, "following": 0.9, "edges": 0.6}
+LEAST = {"helix": 0.5, "following": 0.9, "edges": 0.9}
 QUICK = {"helix": {"radii": 60, "origins": 12}, "following": {}, "edges": {"epochs": 8, "batch_size": 64}}
 
 
@@ -141,11 +141,22 @@ def _event(hits) -> Event:
     return Event(hits["hit_id"].to_numpy(), hits[["x", "y", "z"]].to_numpy(), hits[["volume_id", "layer_id", "module_id"]].to_numpy(dtype=np.int32))
 
 
-def test_the_surest_pairs_make_chains():
+def test_a_step_of_a_track_has_the_log_odds_of_its_pair():
     pytest.importorskip("torch")
-    from kit.estimators.edges import chains
+    from kit.estimators.edges import steps
 
-    pairs = np.array([[0, 1], [1, 2], [0, 2], [3, 2], [3, 4], [5, 6]])
-    tracks, gains, lengths = chains(7, pairs, np.array([0.9, 0.8, 0.5, 0.6, 0.7, 0.1]), 0.4)
-    assert [track[:length].tolist() for track, length in zip(tracks, lengths)] == [[0, 1, 2], [3, 4]]
-    assert gains[0, :3] == pytest.approx([0, np.log(9), np.log(4)]) and gains[1, 1] == pytest.approx(np.log(0.7 / 0.3))
+    pairs = np.array([[4, 2], [0, 1], [1, 2]])
+    odds = steps(np.array([[0, 1, 2], [4, 2, 0]], dtype=np.int32), pairs, np.array([0.3, 0.9, 1.0]))
+    assert odds == pytest.approx(np.array([[np.log(9), np.log(49)], [np.log(3 / 7), 0]]), rel=1e-5)
+    assert steps(np.array([[0, 1, 2]], dtype=np.int32), np.zeros((0, 2), np.int64), np.zeros(0)).tolist() == [[0, 0]]
+
+
+def test_the_company_of_a_pair_is_counted_among_its_own_event():
+    pytest.importorskip("torch")
+    from kit.estimators.edges import company
+
+    origins = np.array([*np.full(50, 30.0), *np.linspace(-100, 100, 50), 500.0])
+    known = company(origins, np.arange(len(origins)) < 100)
+    assert known[0] > 2 and known[-1] < 0
+    assert company(origins + 70, np.arange(len(origins)) < 100) == pytest.approx(known)  # wherever the collisions of an event lie
+    assert company(origins, np.zeros(len(origins), bool)).tolist() == [0] * len(origins)

@@ -295,6 +295,15 @@ def test_columns_that_are_not_there_are_told_at_once(tmp_path):
     ]  # fmt: skip
 
 
+def test_columns_of_one_value_a_month_need_more_than_a_year(tmp_path):
+    sales = [f"{2020 + m // 12}-{m % 12 + 1:02d}-01,{s},{i},1,{n}" for m in range(15) for n, (s, i) in enumerate([("a", "x"), ("b", "x"), ("a", "y")])]
+    write(tmp_path, sales, ["1,a,x"])
+    assert {"month", "days"} <= set(panel(tmp_path, first=-13).tables().schema)
+    tables = panel(tmp_path, first=-12).tables()
+    assert not {"month", "days", "weekend days", "shop since first"} & set(tables.schema) and "shop x item lag 1" in tables.schema
+    assert tables.notes[-1].startswith("12 months are learned from, and columns of one value a month would only name them, so left out: ")
+
+
 def test_one_month_alone_teaches_nothing(tmp_path):
     with pytest.raises(DataError, match=r"holds 1 months of sales: expected more than input\.horizon = 1"):
         panel(write(tmp_path, SALES[:2])).tables()
