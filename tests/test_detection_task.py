@@ -141,3 +141,17 @@ def test_linking_agrees_with_trying_every_chain(seed):
     frames = [frame(*zip(random.uniform(0, 40, n), random.uniform(0.05, 1, n))) for n in random.integers(0, 4, 5)]
     found = linked([f"c/{t}" for t in range(5)], frames, np.zeros(4), iou=0.4)
     assert [sorted(own.scores.tolist()) for own in found] == [pytest.approx(own) for own in slowly_linked(frames, 0.4)]
+
+
+def test_how_much_a_clips_mean_counts_is_fitted_and_0_leaves_frames_alone():
+    from kit.scoring import Metric
+
+    made, metric = task(inclusive=False), Metric.open("voc_map", {})
+    square = lambda x, score: Found.of(["car"], boxes=[[x, 0, x + 10, 10]], scores=[score])  # noqa: E731
+    lone = Found.of(["car", "car"], boxes=[[2, 0, 12, 10], [60, 0, 70, 10]], scores=[0.3, 0.5])  # the faint one is the object's
+    frames = {"c/0": square(0, 0.9), "c/1": lone, "c/2": square(4, 0.9)}
+    predictions = made._rows(list(frames), list(frames.values()))
+    true = truth(**{name: square(x, 1.0) for name, x in zip(frames, (0, 2, 4))})
+    post = made.fit_post(true, predictions, metric, link="seq_nms", link_share="fit")
+    assert post["link_share"] > 0 and metric.score(made, true, predictions, post) == 1.0 > metric.score(made, true, predictions, {})
+    assert made._processed(predictions, {**post, "link_share": 0.0}) is predictions

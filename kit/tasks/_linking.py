@@ -2,7 +2,8 @@
 
 After Han et al. 2016 (arXiv:1602.08465), section 3: of all chains of boxes of one class, each overlapping the next frame's by at least an IoU, the
 one of the greatest sum of scores is taken, its boxes get its mean score, and boxes that overlap them within their frames are suppressed;
-again until none is left. Deviation: what is suppressed is only what no other chain has used, at the same IoU.
+again until none is left. Deviations: a box may keep a share of its own score; what is
+suppressed is only what no other chain has used.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ import numpy as np
 from kit.found import Found
 
 
-def linked(ids: Sequence[str], found: Sequence[Found], beyond: np.ndarray, *, iou: float, suppress: float = 0.5) -> list[Found]:
+def linked(ids: Sequence[str], found: Sequence[Found], beyond: np.ndarray, *, iou: float, share: float = 1.0, suppress: float = 0.5) -> list[Found]:
     """The same frames with new scores, and without what was suppressed.
 
     ids       "<clip>/<frame>" each; the frames of a clip follow one another in the order of their ids
     beyond    (4,) what turns the boxes' corners into ones beyond their last pixel
     iou       0..1, from which boxes of two frames are one object
+    share     0..1, of the chain's mean in a box's new score: 1 as in the paper, less leaves more of its own
     suppress  0..1, from which a box of the same frame and class is the chain's object, too
     """
     order = np.argsort(np.asarray(ids, dtype=object), kind="stable")
@@ -27,24 +29,24 @@ def linked(ids: Sequence[str], found: Sequence[Found], beyond: np.ndarray, *, io
     for end in range(1, len(order) + 1):
         if end == len(order) or clips[end] != clips[start]:
             frames = order[start:end]
-            for n, own in zip(frames, _of_clip([found[n] for n in frames], beyond, iou, suppress)):
+            for n, own in zip(frames, _of_clip([found[n] for n in frames], beyond, iou, share, suppress)):
                 result[n] = own
             start = end
     return result
 
 
-def _of_clip(frames: list[Found], beyond: np.ndarray, iou: float, suppress: float) -> list[Found]:
+def _of_clip(frames: list[Found], beyond: np.ndarray, iou: float, share: float, suppress: float) -> list[Found]:
     scores = [np.full(len(f), -np.inf) for f in frames]
     for label in sorted({label for f in frames for label in f.labels.tolist()}):
         places = [np.flatnonzero(f.labels == label) for f in frames]
         boxes = [f.boxes[p] + beyond for f, p in zip(frames, places)]
-        for own, p, given in zip(scores, places, _rescored(boxes, [f.scores[p] for f, p in zip(frames, places)], iou, suppress)):
+        for own, p, given in zip(scores, places, _rescored(boxes, [f.scores[p] for f, p in zip(frames, places)], iou, share, suppress)):
             own[p] = given
     kept = [np.flatnonzero(np.isfinite(own)) for own in scores]
     return [Found.of(f.labels[k], boxes=f.boxes[k], scores=own[k]) for f, own, k in zip(frames, scores, kept)]
 
 
-def _rescored(boxes: list[np.ndarray], scores: list[np.ndarray], iou: float, suppress: float) -> list[np.ndarray]:
+def _rescored(boxes: list[np.ndarray], scores: list[np.ndarray], iou: float, share: float, suppress: float) -> list[np.ndarray]:
     """The scores of one class's boxes, frame by frame; -inf for those suppressed."""
     n = len(boxes)
     links = [overlaps(boxes[t], boxes[t + 1]) >= iou for t in range(n - 1)]  # (k, next k)
@@ -77,7 +79,7 @@ def _rescored(boxes: list[np.ndarray], scores: list[np.ndarray], iou: float, sup
             t, k = t + 1, int(following[t][k])
         mean = float(np.mean([scores[t][k] for t, k in chain]))
         for t, k in chain:
-            given[t][k] = mean
+            given[t][k] = share * mean + (1 - share) * scores[t][k]
             left[t] &= ~within[t][k]
             left[t][k] = False
         last = chain[-1][0]

@@ -13,6 +13,7 @@ from kit.registry import needed
 from kit.tasks._linking import linked
 from kit.tasks._task import ClassTask, as_list, check_one_target, check_same_ids, in_order
 
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a clip in a box's score, that are tried
 CORNERS = ("x1", "y1", "x2", "y2")
 
 
@@ -114,19 +115,36 @@ class Detection(ClassTask):
     def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[list[Found], list[Found]]:
         return list(truth[self.targets[0]]), self._found(self._processed(predictions.take(truth["id"]), post), truth["id"])
 
-    def fit_post(self, truth: pd.DataFrame, predictions: Predictions, metric, *, link: Literal["", "seq_nms"] = "", link_iou: float = 0.5) -> dict[str, Any]:
-        """Nothing is fitted.
-
-        link      "seq_nms": boxes of one object in the frames of a clip get the mean of their scores; ids are then "<clip>/<frame>", in their order
-        link_iou  0..1, overlap from which boxes of two frames that follow one another are of one object
+    def fit_post(
+        self,
+        truth: pd.DataFrame,
+        predictions: Predictions,
+        metric,
+        *,
+        link: Literal["", "seq_nms"] = "",
+        link_iou: float = 0.5,
+        link_share: float | Literal["fit"] = 1.0,
+        link_suppress: float = 0.5,
+    ) -> dict[str, Any]:
         """
-        return {"link": link, "link_iou": link_iou} if link else {}
+        link           "seq_nms": boxes of one object in the frames of a clip are rescored together; ids are then "<clip>/<frame>", in their order
+        link_iou       0..1, overlap from which boxes of two frames that follow one another are of one object
+        link_share     0..1, of the mean score along the clip in a box's new score; "fit" takes what is best, 0 leaves all frames as they are
+        link_suppress  0..1, overlap from which another box of the same frame and class is the same object
+        """
+        if not link:
+            return {}
+        post = {"link": link, "link_iou": link_iou, "link_share": link_share, "link_suppress": link_suppress}
+        if link_share != "fit":
+            return post
+        sign = 1 if metric.greater_is_better else -1
+        return max(({**post, "link_share": share} for share in SHARES), key=lambda tried: sign * metric.score(self, truth, predictions, tried))
 
     def _processed(self, predictions: Predictions, post: dict[str, Any]) -> Predictions:
-        if not post.get("link"):
+        if not post.get("link") or not post["link_share"]:
             return predictions
-        found = self._found(predictions, predictions.ids)
-        return self._rows(predictions.ids, linked(predictions.ids, found, self._beyond, iou=post["link_iou"]))
+        how = {"iou": post["link_iou"], "share": post["link_share"], "suppress": post["link_suppress"]}
+        return self._rows(predictions.ids, linked(predictions.ids, self._found(predictions, predictions.ids), self._beyond, **how))
 
     def stratify_by(self, truth: pd.DataFrame) -> tuple[np.ndarray, bool]:
         """(n, classes) 0/1: which are in the picture."""

@@ -69,7 +69,7 @@ class ObjectViews(PictureViews):
             seen.append(self.objects.training(side, picture, own.boxes * scale, instances))
             labels.append(own.labels[seen[-1].kept])
         block.release()
-        most = max([len(l) for l in labels] + [1])
+        most = max([len(names) for names in labels] + [1])
         boxes, codes = np.zeros((len(seen), most, 4), np.float32), np.full((len(seen), most), -1, np.int64)
         for row, own, names in zip(range(len(seen)), seen, labels):
             boxes[row, : len(names)], codes[row, : len(names)] = own.boxes, names

@@ -13,7 +13,6 @@ from kit.errors import ConfigError
 from kit.files import write_json
 
 
-
 class QueryNetwork(nn.Module):
     """Pictures, boxes and labels as RegionNetwork takes them."""
 

@@ -96,7 +96,7 @@ def fill_all_but_classes(body: nn.Module, given: dict[str, Tensor], source: str)
 
 
 def on_trunk(
-    head: str, trunk: str, *, classes: int, side: int, weights: str, channels: int, strides: list[int], coarser: int, most: int, least_score: float
+    head: str, trunk: str, *, classes: int, side: int, weights: str, channels: int, strides: list[int], coarser: int, regions: int, most: int, least_score: float
 ) -> RegionNetwork:
     """A head of torchvision on a trunk of timm."""
     pyramid = Pyramid(trunk, channels=channels, strides=strides, coarser=coarser)
@@ -114,7 +114,8 @@ def on_trunk(
             body = detectors.RetinaNet(pyramid, classes + 1, anchor_generator=anchors, **limits, **same)
     else:
         sizes = tuple((_ANCHOR_STRIDES * stride,) for stride in pyramid.strides)
-        limits = {"box_score_thresh": least_score, "box_detections_per_img": most}
+        limits = {"box_score_thresh": least_score, "box_detections_per_img": most, "box_batch_size_per_image": regions}
+        limits |= {"rpn_post_nms_top_n_train": 4 * regions, "rpn_post_nms_top_n_test": 2 * regions}  # torchvision's own proportions
         anchors = AnchorGenerator(sizes, (_RATIOS,) * len(sizes))
         network = detectors.MaskRCNN if head == "mask_rcnn" else detectors.FasterRCNN
         heads = _pooled(pyramid, channels, classes + 1, masks=head == "mask_rcnn")

@@ -30,6 +30,7 @@ class Detector(nn.Module):
         channels: int = 256,
         strides: list[int] = [8, 16, 32],
         coarser: int = 2,
+        regions: int = 512,
         least_score: float = 0.05,
         most: int = 100,
     ):
@@ -41,6 +42,7 @@ class Detector(nn.Module):
         channels      of the pyramid on a trunk; fcos needs a multiple of 32
         strides       of the trunk's maps that the pyramid is made of, pixels: the least is a quarter of the smallest object, or so
         coarser       0..2 levels beyond them, each of twice the stride
+        regions       of a picture that the second stage of faster_rcnn and mask_rcnn on a trunk learns from; it asks about twice as many
         least_score   0..1, below which nothing is found
         most          objects of a picture
         """
@@ -50,7 +52,7 @@ class Detector(nn.Module):
         if _of_hugging_face(architecture):
             self.body = needed("kit.zoo._query_networks", f'model.architecture = "{architecture}"').QueryNetwork(architecture, masks=self.masks, **same)
         elif trunk:
-            self.body = on_trunk(architecture, trunk, side=inputs.side, channels=channels, strides=strides, coarser=coarser, **same)
+            self.body = on_trunk(architecture, trunk, side=inputs.side, channels=channels, strides=strides, coarser=coarser, regions=regions, **same)
         else:
             self.body = named(architecture, side=inputs.side, masks=self.masks, **same)
 
