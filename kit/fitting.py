@@ -5,7 +5,7 @@ A fold that an earlier process finished is read back.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kit.errors import ScoreError
 from kit.estimators import Setup
 from kit.estimators.constant import Constant
 from kit.folds import Fold, Rows
-from kit.modelling import WANTS_SEARCH, embedding, is_open, model_of, search_of, searches, write_vectors
+from kit.modelling import WANTS_SEARCH, embedding, gathered_with, gathering, is_open, model_of, search_of, searches, write_vectors
 from kit.predictions import Predictions
 from kit.registry import needed
 from kit.runs import Run
@@ -53,6 +53,19 @@ class Work:
     run: Run
     says: Says
     stores: dict[str, Any]
+
+    @staticmethod
+    def of(competition: Competition, task: Any, metric: Metric, tables: Tables, rows: Rows, run: Run, says: Says) -> "Work":
+        """Before anything is gathered."""
+        weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
+        target = None if tables.truth is None else task.encode(tables.truth)
+        return Work(competition, task, metric, tables, rows, target, weight, run, says, {})
+
+    def gather(self, model: Any) -> None:
+        """Reads the files that cells name, as this model takes them: the cells then are positions in the stores."""
+        how, tables = gathering(self.competition, model, self.progress), self.tables
+        train, test, gallery, self.stores = gathered_with(tables.gallery, tables.train, tables.test, tables.schema, self.competition.config.encoders, how)
+        self.tables = replace(tables, train=train, test=test, gallery=gallery)
 
     @property
     def searches(self) -> bool:

@@ -19,7 +19,7 @@ from kit.divided import divided
 from kit.errors import shorten
 from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted, weights_of
 from kit.folds import Fold
-from kit.modelling import WANTS_SEARCH, begun_with, found_by, gathered_with, gathering, model_of, search_of, seen_before
+from kit.modelling import WANTS_SEARCH, begun_with, found_by, model_of, search_of, seen_before
 from kit.predictions import Predictions
 from kit.registry import needed
 from kit.runs import Run
@@ -44,19 +44,15 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     adapter.check_sample(tables.test.index)
     task = adapter.task
     rows, split, truth = divided(competition, tables, task, says.progress)
-    schema = tables.schema if learned is None else learned.schema(tables.schema)
     with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
-        weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
-        target = None if tables.truth is None else task.encode(tables.truth)
-        work = Work(competition, task, metric, tables, rows, target, weight, run, says, {})
+        work = Work.of(competition, task, metric, tables, rows, run, says)
         _announce(work, split)
-        how = gathering(competition, model, work.progress)
-        train_rows, test_rows, gallery, work.stores = gathered_with(tables.gallery, tables.train, tables.test, tables.schema, config.encoders, how)
+        work.gather(model)
         if learned is not None:
             learned.copy(run.folder / UNLABELLED)
-            train_rows, test_rows = (learned.beside(rows, config.train["threads"]) for rows in (train_rows, test_rows))
+            both = {side: learned.beside(getattr(work.tables, side), config.train["threads"]) for side in ("train", "test")}
+            work.tables = replace(work.tables, schema=learned.schema(tables.schema), **both)
             work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
-        work.tables = replace(tables, train=train_rows, test=test_rows, schema=schema, gallery=gallery)
         work.competition = _measured(work, split[0].train if split else np.arange(len(rows.ids)))
         run.save(
             competition=competition.name,

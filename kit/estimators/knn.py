@@ -11,12 +11,14 @@ from kit.encoders import Examples, Features
 from kit.errors import DataError
 from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._matrix import Scaler
+from kit.space import Choice, Whole
 
 _WIDTH = 256  # of the embedding of sparse features
 
 
 class Knn:
     watches = False
+    space = {"neighbours": Whole(1, 100, log=True), "scale": Choice((False, True))}
     embeds = True
 
     def __init__(self, setup: Setup, *, neighbours: int = 20, most_rows: int = 50_000, scale: bool = True):

@@ -11,6 +11,7 @@ from kit.encoders import Examples, Features
 from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
 from kit.files import read_json, whole, write_json
+from kit.space import Choice, Real, Whole
 
 OBJECTIVES = {
     "bce": "binary", "cross_entropy": "multiclass", "mse": "regression", "mae": "regression_l1", "huber": "huber", "quantile": "quantile",
@@ -20,6 +21,11 @@ _LOSS_OPTIONS = {"huber": {"delta": "alpha"}, "quantile": {"alpha": "alpha"}, "t
 
 
 class Lightgbm:
+    space = {
+        "learning_rate": Real(0.01, 0.15, log=True), "leaves": Whole(4, 256, log=True), "min_rows": Whole(2, 200, log=True), "column_share": Real(0.2, 1.0),
+        "row_share": Real(0.4, 1.0), "l1": Real(1e-3, 10.0, log=True), "l2": Real(1e-3, 30.0, log=True), "extra_trees": Choice((False, True)),
+    }  # fmt: skip
+
     def __init__(
         self,
         setup: Setup,

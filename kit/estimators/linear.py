@@ -11,6 +11,7 @@ from kit.encoders import Examples
 from kit.errors import ConfigError
 from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._matrix import Scaler
+from kit.space import Choice, Real
 
 _PENALTIES = [0.03, 0.3, 3.0, 30.0, 300.0]
 _FINER = 10**0.5  # the best of them is compared with its neighbours at this distance
@@ -21,6 +22,7 @@ _ROWS_ASKED = 4_000
 
 class Linear:
     watches = False
+    space = {"penalty": Real(1e-2, 1e3, log=True), "skewed": Choice((0.0, 0.5, 1.0, 2.0))}
 
     def __init__(self, setup: Setup, *, penalty: float = 0.0, sparse: float = 0.0, skewed: float = 1.0):
         """

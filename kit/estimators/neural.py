@@ -20,6 +20,7 @@ from kit.estimators._network_options import check
 from kit.files import whole
 from kit.hearing import Hearing, divided
 from kit.registry import find, needed, takes_of
+from kit.space import Choice, Real, Whole
 from kit.transforms import Augment
 from kit.zoo._asking import of_media, of_tables
 from kit.zoo._checkpoint import Progress, read
@@ -39,6 +40,9 @@ _ARCHITECTURE = "architecture"  # folder of a fold: what rebuilding the network 
 
 class Neural:
     watches = False
+    space = {
+        "lr": Real(1e-5, 1e-2, log=True), "weight_decay": Real(1e-3, 0.5, log=True), "epochs": Whole(3, 40, log=True), "batch_size": Choice((16, 32, 64, 128, 256)),
+    }  # fmt: skip
     media_views = {"image": PictureViews}  # what of a column's pictures training sees
 
     def __init__(

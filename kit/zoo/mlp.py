@@ -4,12 +4,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from kit.space import Real, Whole
 from kit.zoo._inputs import InputLayer, Inputs, Numbers
 
 _NORMS = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "none": nn.Identity}
 
 
 class Mlp(nn.Module):
+    space = {"width": Whole(32, 1024, log=True), "layers": Whole(1, 4), "dropout": Real(0.0, 0.6)}
     def __init__(
         self,
         inputs: Inputs,

@@ -7,10 +7,12 @@ adapters are signs whether numbers are embedded or not.
 import torch
 from torch import Tensor, nn
 
+from kit.space import Real, Whole
 from kit.zoo._inputs import InputLayer, Inputs, Numbers
 
 
 class Tabm(nn.Module):
+    space = {"width": Whole(32, 512, log=True), "layers": Whole(1, 4), "dropout": Real(0.0, 0.5), "bins": Whole(4, 48, log=True)}
     usual_lr = 3e-3
 
     def __init__(
