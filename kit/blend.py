@@ -1,67 +1,76 @@
-"""Runs become one: the plain or weighted mean of their predictions, by id, scored out of fold like any run.
+"""Runs become one by their predictions, and the score that is told of it was fitted on no row that it is of.
 
 The runs need not share folds, model or modality: they meet by id, through one contract.
 """
 
-import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from kit import files, folds_csv, runs
+from kit.choosing import MIXED, best_of_each, by_seed, check, first_folds, shared_folds, shares
+from kit.combining import TASK, Members, Rule, checked, combined, space_of
 from kit.competition import Competition, resolved
+from kit.config import Config, part
 from kit.divided import folded_truth
-from kit.errors import RunError, bullets, shorten
-from kit.fitting import Says, best_of
+from kit.encoders import Examples, Features
+from kit.errors import RunError, ScoreError
+from kit.estimators import Setup
+from kit.estimators.constant import Constant
+from kit.fitting import Says
 from kit.folds import Fold
-from kit.pipeline import NO_SCORE, UNSCORED, score_line, write_submission
-from kit.predictions import Predictions
+from kit.honest import Nested, drawn_again, hidden, interval, nested, told
+from kit.modelling import searches
+from kit.pipeline import NO_SCORE, UNSCORED, brief, score_line, write_submission
+from kit.predictions import Predictions, joined
 from kit.runs import Run
-from kit.scoring import Score, score_folds
+from kit.scoring import Metric, Score
+from kit.stacking import METHODS, Judge
 from kit.tables import Tables
 
-MIXED = "mixed"  # instead of the folds' hash, where the runs' folds differ
+__all__ = ["best_of_each", "blend", "shares"]
+
+MEAN = "mean"
 
 
-def blend(competition: Competition, data: Path, chosen: list[Run], weights: list[float], says: Says) -> Run:
-    """A new run whose predictions are the mean of the chosen runs'.
+def blend(competition: Competition, data: Path, chosen: list[Run], weights: list[float], says: Says, *, method: str = MEAN) -> Run:
+    """A new run of the chosen runs' predictions.
 
-    weights  one a run, or none for equal ones
-    Raises RunError where a run is unfinished, of another competition, or covers other rows.
+    weights  of the mean, one a run, or none for equal ones
+    method   "mean", or what finds weights out of fold: "greedy", "stack", "best" (see kit/stacking.py)
+    Raises RunError where a run is unfinished, of another competition, or covers other rows, or where the method has no meaning for the task.
     """
     began = time.monotonic()
-    weights = weights or [1.0] * len(chosen)
-    _check(competition, chosen, weights)
-    config = resolved(competition)
-    blended = {"runs": [r.name for r in chosen], "weights": [float(w) for w in weights]}
-    config = replace(config, model={"name": "blend", **blended})
+    check(competition.name, chosen, weights, method, [MEAN, *METHODS])
+    config = _config(competition, chosen, weights, method)
     adapter, metric = competition.open_adapter(data), competition.metric()
     tables, task = adapter.tables(), adapter.task
-    scored = [r for r in chosen if r.info["score"] != UNSCORED]
-    if scored and len(scored) < len(chosen):
-        lacking = shorten(r.name for r in chosen if r not in scored)
-        raise RunError(f"{lacking} has no out-of-fold predictions: an unscored run blends with unscored ones only")
+    scored = chosen[0].info["score"] != UNSCORED
     with runs.started(competition.home / "runs", config, files.fingerprint(r.folder / "test.parquet" for r in chosen)) as run:
+        if task.picks and scored and method != "best":
+            _refuse_stack(method, config.output["task"])
+            method = "best"
+            says.progress("note    answers of this task have no mean: the best run's are taken")
+        tested = _common([Predictions.read(r.folder / "test.parquet") for r in chosen], "test", says)
+        rule, result = Rule(tuple(weights or [1.0] * len(chosen))), dict(NO_SCORE)
+        if scored:
+            work = _Blending(competition, config, tables, task, metric, chosen, says)
+            rule, result = work.scored(run, rule, method)
+        blended = {"runs": [r.name for r in chosen], "method": method, **rule.as_dict()}
         run.save(
             competition=competition.name,
             folder=str(competition.folder),
-            asked=[f"{r.name} x {w:g}" for r, w in zip(chosen, weights)],
+            asked=[*([f"--method {method}"] if method != MEAN else []), *(f"{r.name} x {w:.4g}" for r, w in zip(chosen, rule.weights))],
             blended=blended,
             task=task.state(),
             layout=adapter.layout(metric.needs(task.gives)),
         )
-        if task.picks and scored:
-            sign = 1 if metric.greater_is_better else -1
-            weights = best_of([sign * r.info["score"]["mean"] for r in chosen])
-            says.progress("note    answers of this task have no mean: the best run's are taken")
-        tested = _mean(task, [Predictions.read(r.folder / "test.parquet") for r in chosen], weights, "test", says)
-        result = _scored(competition, tables, task, chosen, weights, run, says) if scored else dict(NO_SCORE)
-        tested.write(run.folder / "test.parquet")
-        write_submission(adapter, task, metric, tested, result["post"], run.folder / "submission.csv")
+        answered = combined(task, blended, tested, competition.home / "runs")
+        answered.write(run.folder / "test.parquet")
+        write_submission(adapter, task, metric, answered, result["post"], run.folder / "submission.csv")
         run.save(
             state="finished",
             metric=metric.name,
@@ -75,53 +84,18 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     return run
 
 
-def _scored(competition: Competition, tables: Tables, task: Any, chosen: list[Run], weights: list[float], run: Run, says: Says) -> dict[str, Any]:
-    """The blend's out-of-fold rows, written and scored: what run.json says of it."""
-    metric, config, ids = competition.metric(), competition.config, tables.train.index.to_numpy(dtype=object)
-    oof = _mean(task, [Predictions.read(r.folder / "oof.parquet") for r in chosen], weights, "out-of-fold", says)
-    split = _shared_folds(chosen, ids)
-    parted = split or _first_folds(chosen, ids)
-    truth = folded_truth(competition, tables, task, parted)
-    score, post = score_folds(metric, task, truth, _parts(parted, oof, tables.train.index), config.post)
-    if split:
-        folds_csv.write(run.folder / "folds.csv", ids, split)
-    oof.write(run.folder / "oof.parquet")
-    for each, weight in zip(chosen, weights):
-        says.result(f"run     {each.name:<24}{metric.name} {each.info['score']['mean']:.6g}  weight {weight:g}")
-    sign = 1 if metric.greater_is_better else -1
-    best = max(chosen, key=lambda r: sign * r.info["score"]["mean"])
-    gain = sign * (score.mean - best.info["score"]["mean"])
-    says.result(f"best    {best.name:<24}{metric.name} {best.info['score']['mean']:.6g}: the blend is {'better' if gain > 0 else 'no better'} ({gain:+.4g})")
-    constant = chosen[0].info.get("constant")
-    says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
-    return {
-        "score": score.as_dict(),
-        "constant": constant,
-        "post": post,
-        "folds": chosen[0].info["folds"] if split else MIXED,
-        "covered": len(oof.ids),
-        "validated": max(r.info["validated"] for r in chosen),
-    }
+def _config(competition: Competition, chosen: list[Run], weights: list[float], method: str) -> Config:
+    asked = {"weights": [float(w) for w in weights or [1.0] * len(chosen)]} if method == MEAN else {"method": method}
+    return replace(resolved(competition), model={"name": "blend", "runs": [r.name for r in chosen], **asked})
 
 
-def _check(competition: Competition, chosen: list[Run], weights: list[float]) -> None:
-    problems = []
-    if len(chosen) < 2:
-        problems.append(f"a blend needs two finished runs or more, and there are {len(chosen)}: train another model first")
-    if len(weights) != len(chosen):
-        problems.append(f"{len(weights)} weights for {len(chosen)} runs: give one for each")
-    if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
-        problems.append(f"weights {shorten(weights)}: expected finite numbers, none below zero, and one above")
-    for run in chosen:
-        if run.info.get("state") != "finished":
-            problems.append(f"{run.name} is not finished: give its training command again")
-        elif run.info["competition"] != competition.name:
-            problems.append(f"{run.name} is a run of {run.info['competition']}, not of {competition.name}")
-    if problems:
-        raise RunError(bullets(problems))
+def _refuse_stack(method: str, task: str) -> None:
+    if method == "stack":
+        raise RunError(f'a stack weighs numbers, and a prediction of task "{task}" is none\nuse --method greedy')
 
 
-def _mean(task, parts: list[Predictions], weights: list[float], what: str, says: Says) -> Predictions:
+def _common(parts: list[Predictions], what: str, says: Says) -> list[Predictions]:
+    """The predictions for the rows that all runs cover."""
     shared = set(parts[0].ids).intersection(*(set(p.ids) for p in parts[1:]))
     if not shared:
         raise RunError(f"the runs share no {what} row\ndo they come from the same data?")
@@ -130,38 +104,148 @@ def _mean(task, parts: list[Predictions], weights: list[float], what: str, says:
         raise RunError(f"the runs predict different test rows: {beyond} are not in all of them\ntrain them on the same test file")
     if beyond:
         says.progress(f"note    {beyond} out-of-fold rows that not every run covers are left out of the score")
-    return task.average([p.take(list(shared)) for p in parts], weights)
+    return [p.take(list(shared)) if len(p.ids) > len(shared) else p for p in parts]
 
 
-def _shared_folds(chosen: list[Run], ids: np.ndarray) -> list[Fold]:
-    """The folds that all runs have in common; none where they differ."""
-    if chosen[0].info["folds"] == MIXED or len({r.info["folds"] for r in chosen}) > 1:
-        return []
-    return folds_csv.read(chosen[0].folder / "folds.csv", ids)
+@dataclass(frozen=True)
+class _Blending:
+    """What scoring a blend out of fold needs at every step."""
+
+    competition: Competition
+    config: Config
+    tables: Tables
+    task: Any
+    metric: Metric
+    chosen: list[Run]
+    says: Says
+
+    def scored(self, run: Run, rule: Rule, method: str) -> tuple[Rule, dict[str, Any]]:
+        """The rule fitted on all out-of-fold rows, and what run.json says of the blend; the blend's own out-of-fold rows are written."""
+        task, chosen, ids = self.task, self.chosen, self.tables.train.index.to_numpy(dtype=object)
+        known = [Predictions.read(r.folder / "oof.parquet") for r in chosen]
+        parts = _common(known, "out-of-fold", self.says)
+        space = TASK if method == MEAN else space_of(task, self.metric, parts[0])
+        split = shared_folds(chosen, ids)
+        parted = split or first_folds(chosen, ids)
+        judge = self._judge(parted, parts[0])
+        if method == MEAN:
+            members = Members.of(task, TASK, parts)
+            made = members.by(rule)
+            found = told(judge, made, [made])
+            in_sample = None
+        else:
+            if space == TASK or getattr(task, "open_set", False):
+                _refuse_stack(method, self.config.output["task"])
+            members = Members.of(task, space, parts, known)
+            rule, found, in_sample = self._fitted(members, judge, method)
+        found.oof.write(run.folder / "oof.parquet")
+        if split:
+            folds_csv.write(run.folder / "folds.csv", ids, split)
+        for each, weight in zip(chosen, rule.weights):
+            self.says.result(f"run     {each.name:<24}{self.metric.name} {each.info['score']['mean']:.6g}  weight {weight:.4g}")
+        constant, honest = self._told(found, judge, members, parted, in_sample)
+        return rule, {
+            "score": found.score.as_dict(),
+            "constant": chosen[0].info.get("constant") if constant is None else constant.mean,
+            "post": found.post,
+            "honest": honest,
+            "folds": chosen[0].info["folds"] if split else MIXED,
+            "covered": len(found.oof.ids),
+            "validated": max(r.info["validated"] for r in chosen),
+        }
+
+    def _judge(self, parted: list[Fold], covered: Predictions) -> Judge:
+        """Of the covered rows, by the parts that the first repeat validates."""
+        truth = folded_truth(self.competition, self.tables, self.task, parted).set_index("id", drop=False).loc[covered.ids].reset_index(drop=True)
+        ids, place = self.tables.train.index, {id: n for n, id in enumerate(covered.ids)}
+        parts = [np.array(sorted(place[id] for id in ids[f.valid] if id in place), np.int64) for f in parted if f.repeat == 0]
+        parts = [own for own in parts if len(own)]
+        lacking = len(place) - sum(len(own) for own in parts)
+        return Judge(self.task, self.metric, truth, parts if parts and not lacking else [np.arange(len(place))], self.config.post)
+
+    def _fitted(self, members: Members, judge: Judge, method: str) -> tuple[Rule, Nested, float]:
+        """(the rule of all rows, its honest score, its score in sample)."""
+        groups = by_seed(self.chosen)
+
+        def fit(some: Members, by: Judge) -> Rule:
+            return METHODS[method](some, by, groups)
+
+        alone = judge.parts
+        if len(alone) < 2:
+            group = self.tables.roles["group"].loc[members.ids].to_numpy() if "group" in self.tables.roles else None
+            alone = hidden(members.ids, group)
+            self.says.progress(f"note    one validated part: it is cut in {len(alone)} for the honest score")
+        rule = fit(members, replace(judge, parts=alone))
+        made = checked(members.by(rule))
+        in_sample = (1 if self.metric.greater_is_better else -1) * judge.quality(made, judge.post(made))
+        return rule, nested(members, judge, fit, alone), in_sample
+
+    def _told(self, found: Nested, judge: Judge, members: Members, parted: list[Fold], in_sample: float | None) -> tuple[Score | None, dict[str, Any]]:
+        """(the constant's score, what rows drawn again say), with the lines about it."""
+        metric, sign = self.metric, 1 if self.metric.greater_is_better else -1
+        best = max(self.chosen, key=lambda r: sign * r.info["score"]["mean"])
+        alone = self.alone(judge, members, self.chosen.index(best))
+        constant = self._constant(judge, members, parted)
+        draws = drawn_again(judge, [found, alone, *([constant] if constant else [])])
+        honest: dict[str, Any] = {"in_sample": in_sample, "best": best.name, "gain": sign * (found.score.mean - alone.score.mean)}
+        if draws is not None:
+            honest["interval"] = interval(found.score.mean, draws[:, 0])
+            honest["gain_interval"] = interval(honest["gain"], sign * (draws[:, 0] - draws[:, 1]))
+        if constant and draws is not None:
+            honest["lift"] = sign * (found.score.mean - constant.score.mean)
+            honest["lift_interval"] = interval(honest["lift"], sign * (draws[:, 0] - draws[:, 2]))
+        for line in _lines(metric, found.score, alone.score, honest):
+            self.says.result(line)
+        score = constant.score if constant else None
+        shown = score or (None if self.chosen[0].info.get("constant") is None else Score([self.chosen[0].info["constant"]], self.chosen[0].info["constant"]))
+        self.says.result(score_line(metric, found.score, shown))
+        return score, honest
+
+    def alone(self, judge: Judge, members: Members, position: int) -> Nested:
+        """One of the runs on the same rows."""
+        read = Predictions.read(self.chosen[position].folder / "oof.parquet")
+        made = read.take(list(members.ids)) if len(read.ids) > len(members.ids) else read
+        return told(judge, made, [made])
+
+    def _constant(self, judge: Judge, members: Members, parted: list[Fold]) -> Nested | None:
+        """The same answer everywhere, of the rows that each fold trains on; None where it has no score."""
+        if searches(self.task) or not parted:
+            return None
+        ids, target, validated = self.tables.train.index.to_numpy(dtype=object), self.task.encode(self.tables.truth), []
+        weight = self.tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in self.tables.roles else None
+        loss, options = part(self.config.train["loss"])
+        for fold in (f for f in parted if f.repeat == 0):
+            own = ids[fold.valid]
+            if hasattr(self.task, "nothing"):
+                validated.append(self.task.nothing(own))
+                continue
+            model = Constant(Setup(task=self.config.output["task"], outputs=self.task.outputs, loss=loss, loss_options=options))
+            model.fit(Examples(ids[fold.train], Features.of(len(fold.train)), target[fold.train], None if weight is None else weight[fold.train]), {})
+            validated.append(self.task.decode(own, model.predict(Examples(own, Features.of(len(own))))))
+        whole = joined(validated)
+        if len(np.intersect1d(whole.ids, members.ids)) < len(members.ids):
+            return None
+        made = whole.take(list(members.ids))
+        try:
+            return told(judge, made, [made])
+        except ScoreError:
+            return None
 
 
-def _first_folds(chosen: list[Run], ids: np.ndarray) -> list[Fold]:
-    """Where folds differ, those of the first run that has any: a threshold must not be scored on the rows that it was fitted on."""
-    first = next((r for r in chosen if r.info["folds"] != MIXED), None)
-    return [] if first is None else folds_csv.read(first.folder / "folds.csv", ids)
+def _lines(metric: Metric, score: Score, alone: Score, honest: dict[str, Any]) -> list[str]:
+    lines = []
+    if honest["in_sample"] is not None:
+        lines.append(f"sample  {metric.name} {honest['in_sample']:.6g} on the rows that weights were fitted on, {score.mean:.6g} on others")
+    if "interval" in honest:
+        low, high = honest["interval"]
+        lines.append(f"rows    {metric.name} {score.mean:.6g}, 95 % {low:.6g} to {high:.6g} if other rows were drawn")
+    if "lift" in honest:
+        lines.append(f"lift    {honest['lift']:+.4g} over the constant, 95 % {_range(honest['lift_interval'])}")
+    surely = honest.get("gain_interval", [honest["gain"]] * 2)
+    word = "better" if surely[0] > 0 else "worse" if surely[1] < 0 else "no better than chance would have it"
+    told_range = f", 95 % {_range(surely)}" if "gain_interval" in honest else ""
+    return [*lines, f"best    {honest['best']:<24}{metric.name} {alone.mean:.6g}: the blend is {word} ({honest['gain']:+.4g}{told_range})"]
 
 
-def _parts(split: list[Fold], oof: Predictions, ids: pd.Index) -> list[list[Predictions]]:
-    """The blend's out-of-fold rows by the parts that the first repeat validates; one part where no run has folds."""
-    parts = [oof.take(ids[f.valid]) for f in split if f.repeat == 0]
-    return [[p for p in parts if len(p.ids)] or [oof]]
-
-
-def best_of_each(found: list[Run]) -> list[Run]:
-    """The best finished run of each model that covers all rows that its folds validate; blends, and what is not better than the constant, are left out."""
-    best: dict[str, Run] = {}
-    for run in found:
-        model = run.name.split("-", 1)[1]
-        if run.info["state"] != "finished" or model == "blend" or run.info.get("score", UNSCORED) == UNSCORED or run.info["covered"] < run.info["validated"]:
-            continue
-        sign, constant = 1 if run.info["greater_is_better"] else -1, run.info["constant"]
-        if constant is not None and sign * run.info["score"]["mean"] <= sign * constant:
-            continue
-        if model not in best or sign * run.info["score"]["mean"] > sign * best[model].info["score"]["mean"]:
-            best[model] = run
-    return list(best.values())
+def _range(bounds: list[float]) -> str:
+    return " to ".join(f"{'+' if b >= 0 else '-'}{brief(abs(b))}" for b in bounds)

@@ -7,6 +7,7 @@ inside: `kit --help` stays quick.
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="the da
 Sample = Annotated[bool, typer.Option("--sample", help="use the made data in sample/, writing it if it is not there")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="a [preset.P] of the config, such as fast")]
 
+_BEGAN = time.monotonic()  # what a budget is counted from
 _drawn = ExitStack()  # what is drawn on the terminal, closed before an error is printed
 
 
@@ -128,14 +130,27 @@ def train(
     sample: Sample = False,
     preset: Preset = None,
     fold: Annotated[int | None, typer.Option("--fold", metavar="K", min=0, help="train fold K alone: a quick look")] = None,
+    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="the best of what fits into a time, such as 90s, 10m or 1h30m")] = None,
 ) -> None:
     """Trains every fold, scores out of fold, and writes a checked submission: kit train competitions/titanic."""
+    if budget is not None:
+        return _spend(competition, overrides or [], data, sample, preset, fold, budget)
     from kit import pipeline
 
     extra = [] if fold is None else [f"train.fold={fold}"]
     opened, folder = _opened(competition, [*(overrides or []), *extra], data, sample, preset)
     run = pipeline.train(opened, folder, _says())
     print(run.folder / "submission.csv")
+
+
+def _spend(name: str, overrides: list[str], data: Path | None, sample: bool, preset: str | None, fold: int | None, budget: str) -> None:
+    from kit import budget as budgets
+
+    seconds = budgets.seconds_of(budget)
+    if fold is not None:
+        raise KitError("--budget and --fold: a budget compares models by all folds\ngive one of them")
+    _, folder = _opened(name, overrides, data, sample, preset)
+    print(budgets.spend(name, folder, _says(), seconds=seconds, began=_BEGAN, preset=preset, overrides=overrides))
 
 
 @app.command()
@@ -145,6 +160,28 @@ def pretrain(competition: CompetitionName, overrides: Overrides = None, data: Da
 
     opened, folder = _opened(competition, overrides, data, sample, preset)
     print(learning.pretrain(opened, folder, _says()))
+
+
+@app.command()
+def tune(
+    competition: CompetitionName,
+    overrides: Overrides = None,
+    data: Data = None,
+    sample: Sample = False,
+    preset: Preset = None,
+    trials: Annotated[int, typer.Option("--trials", metavar="N", min=1, help="trials in all, those of an earlier call among them")] = 40,
+    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="after which no trial is begun, such as 10m")] = None,
+    vary: Annotated[str, typer.Option("--vary", metavar="A,B", help="options that alone are varied, such as model.leaves,train.lr")] = "",
+) -> None:
+    """Searches for better options of the model, and trains the best: kit tune titanic --trials 60."""
+    from kit.budget import seconds_of
+    from kit.registry import needed
+
+    _, folder = _opened(competition, overrides, data, sample, preset)
+    seconds = seconds_of(budget) if budget else 0.0
+    asked = {"preset": preset, "overrides": overrides or [], "trials": trials, "seconds": seconds, "vary": [v for v in vary.split(",") if v]}
+    run = needed("kit.tune", "kit tune").tune(competition, folder, _says(), **asked)
+    print(run.folder / "submission.csv")
 
 
 @app.command()
@@ -204,7 +241,8 @@ def score(
 
 @app.command()
 def runs(competition: CompetitionName) -> None:
-    """Lists a competition's runs, the best first."""
+    """Lists a competition's runs, the best first, and says which differences are noise."""
+    from kit import comparing
     from kit import runs as running
     from kit.competition import open_competition
 
@@ -216,16 +254,25 @@ def runs(competition: CompetitionName) -> None:
     sign = {True: -1, False: 1}
     done.sort(key=lambda r: (r.info["covered"] < r.info["validated"], r.info["score"]["mean"] * sign[r.info["greater_is_better"]]))  # whole ones first
     width = max(len(r.name) for r in found) + 2
+    beside = comparing.against_best(done)
     for run in done:
         info = run.info["score"]
         spread = "" if info["standard_error"] is None else f" ± {info['standard_error']:.2g}"
         part = "" if run.info["covered"] == run.info["validated"] else f"  {run.info['covered']} of {run.info['validated']} rows"
-        print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}{_asked(run)}")
+        print(f"{run.name:<{width}}{run.info['metric']} {info['mean']:.6g}{spread}  {run.info['seconds']:.1f} s{part}{_asked(run)}{_beside(run, beside, comparing.leaderboard(run))}")
     for run in found:
         if run not in done and run.info["state"] == "finished":
             print(f"{run.name:<{width}}{run.info['metric']} {run.info['score']}  {run.info['seconds']:.1f} s{_asked(run)}")
         elif run not in done:
             print(f"{run.name:<{width}}{run.info['state']}")
+    if line := comparing.with_leaderboard(done):
+        print(line)
+
+
+def _beside(run: Any, beside: dict[str, str], leaderboard: float | None) -> str:
+    """Columns behind the others, which tools read by their places."""
+    shown = "" if leaderboard is None else f"  | leaderboard {leaderboard:.6g}"
+    return shown + (f"  | {beside[run.name]}" if run.name in beside else "")
 
 
 def _asked(run: Any) -> str:
@@ -235,14 +282,15 @@ def _asked(run: Any) -> str:
 @app.command()
 def blend(
     competition: CompetitionName,
-    chosen: Annotated[list[str] | None, typer.Argument(metavar="[RUN|KEY=VALUE]...", help="run folders or names; none is every finished run of one best model each")] = None,
-    weights: Annotated[str, typer.Option("--weights", metavar="A,B", help="one for each run; equal where not given")] = "",
+    chosen: Annotated[list[str] | None, typer.Argument(metavar="[RUN|KEY=VALUE]...", help="run folders or names; none is every finished run of one best model each, with its other seeds")] = None,
+    method: Annotated[str, typer.Option("--method", metavar="M", help="mean, greedy selection, stack, or best: the best run alone")] = "mean",
+    weights: Annotated[str, typer.Option("--weights", metavar="A,B", help="of the mean, one for each run; equal where not given")] = "",
     data: Data = None,
     sample: Sample = False,
 ) -> None:
-    """Blends runs by their predictions, equally or by given weights, into a run of its own."""
+    """Blends runs by their predictions into a run of its own: their mean, or by weights found out of fold and scored on other folds."""
     from kit import runs as running
-    from kit.blend import best_of_each
+    from kit.blend import best_of_each, shares
     from kit.blend import blend as blending
 
     opened, folder = _opened(competition, [c for c in chosen or [] if "=" in c], data, sample, None)
@@ -250,10 +298,10 @@ def blend(
     home = opened.home / "runs"
     picked = [running.open_run(Path(c) if Path(c).is_dir() else home / c) for c in named] or best_of_each(running.listed(home))
     try:
-        shares = [float(w) for w in weights.split(",")] if weights else []
+        given = [float(w) for w in weights.split(",")] if weights else []
     except ValueError as error:
         raise KitError(f'--weights "{weights}": expected numbers with commas between, such as 2,1') from error
-    run = blending(opened, folder, picked, shares, _says())
+    run = blending(opened, folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
     print(run.folder / "submission.csv")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kit import files, runs
 from kit.adapters.tabular import Tabular
+from kit.combining import combined
 from kit.competition import Competition, checked, locate
 from kit.config import read
 from kit.encoders import Encoders, Examples
@@ -62,7 +63,7 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
         adapter.follow(*run.info["layout"])
     if blended := run.info.get("blended"):
         members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
-        return adapter, metric, task.average([m[2] for m in members], blended["weights"]), sum(m[3] for m in members)
+        return adapter, metric, combined(task, blended, [m[2] for m in members], run.folder.parent), sum(m[3] for m in members)
     schema = {name: Column(*c) for name, c in run.info["schema"].items()}
     how = gathering(competition, model_of(competition, task, says.progress), says.progress)
     gallery = adapter.new_gallery(schema) if searches(task) else None

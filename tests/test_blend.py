@@ -20,13 +20,13 @@ def trained(table, *overrides) -> Run:
     return runs.open_run(table.trained(*overrides))
 
 
-def blended(table, chosen, weights=(), *overrides) -> Run:
-    return blending.blend(open_competition("toy", overrides=list(overrides)), table.data, chosen, list(weights), Says())
+def blended(table, chosen, weights=(), *overrides, method="mean", says=Says()) -> Run:
+    return blending.blend(open_competition("toy", overrides=list(overrides)), table.data, chosen, list(weights), says, method=method)
 
 
-def complaint(*given) -> str:
+def complaint(*given, **options) -> str:
     with pytest.raises(RunError) as error:
-        blended(*given)
+        blended(*given, **options)
     return str(error.value)
 
 
@@ -133,7 +133,93 @@ def test_blend_is_named_in_its_config(table):
     assert 'runs = [\n    "1-lightgbm",\n    "2-linear",\n]' in (run.folder / "config.toml").read_text()
 
 
+# weights found out of fold
+
+
+@pytest.mark.parametrize(("metric", "space"), [("log_loss", "logit"), ("auc", "rank"), ("accuracy", "probability")])
+@pytest.mark.parametrize("method", ["greedy", "stack", "best"])
+def test_a_blend_with_weights_of_its_own_is_told_and_predicts_new_rows_as_it_did(table, metric, space, method):
+    chosen = [trained(table, *words, f"score.metric={metric}") for words in ((), LINEAR)]
+    lines = []
+    run = blended(table, chosen, (), f"score.metric={metric}", method=method, says=Says(lines.append))
+    told = run.info["blended"]
+    assert (told["runs"], told["method"], told["space"]) == ([r.name for r in chosen], method, space)
+    assert len(told["weights"]) == 2 and min(told["weights"]) >= 0 and len(told["bias"]) == (method == "stack")
+    assert run.info["asked"][0] == f"--method {method}"
+    honest = run.info["honest"]
+    assert honest["interval"][0] < run.info["score"]["mean"] < honest["interval"][1]
+    assert honest["gain_interval"][0] <= honest["gain"] <= honest["gain_interval"][1] and honest["lift_interval"][0] < honest["lift"]
+    assert [line.split()[0] for line in lines] == ["run", "run", "sample", "rows", "lift", "best", "cv"]
+    assert predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
+
+
+def test_the_score_is_that_of_the_out_of_fold_rows_which_saw_no_weight_of_their_own(table):
+    chosen = [trained(table), trained(table, *LINEAR), trained(table, "model.name=knn")]
+    run = blended(table, chosen, method="stack")
+    (table.folder / "oof.csv").write_text("id,sold\n" + "".join(f"{id},{p!r}\n" for id, p in answers(run, "oof.parquet").items()))
+    (table.folder / "truth.csv").write_text("id,sold\n" + "".join(f"{row[0]},{row[-1]}\n" for row in table.train[1:]))
+    found = grade(open_competition("toy"), table.folder / "oof.csv", table.folder / "truth.csv", table.data)
+    assert found == pytest.approx(run.info["score"]["pooled"])
+    assert run.info["honest"]["in_sample"] < run.info["score"]["mean"]  # of a loss: what is fitted on the rows looks better
+
+
+@pytest.mark.parametrize("method", ["greedy", "stack", "best"])
+def test_runs_that_differ_by_their_seed_alone_weigh_the_same(table, method):
+    noisy = ("model.column_share=0.5", "model.row_share=0.5")
+    chosen = [trained(table, *noisy, f"train.seed={seed}") for seed in (1, 2)]
+    weights = blended(table, [chosen[0], trained(table, *LINEAR), chosen[1]], method=method).info["blended"]["weights"]
+    assert weights[0] == weights[2]
+
+
+def test_seeds_alone_are_averaged(table):
+    one, other = trained(table), trained(table, "train.seed=1")
+    mean, found = blended(table, [one, other]), blended(table, [one, other], method="greedy")
+    assert answers(mean).to_dict() == pytest.approx(((answers(one) + answers(other)) / 2).to_dict())
+    assert found.info["blended"]["weights"] == [0.5, 0.5]
+
+
+def test_rows_of_one_validated_part_are_cut_for_the_honest_score(table):
+    holdout = 'score.folds={ scheme = "holdout", share = 0.5 }'
+    lines = []
+    chosen = [trained(table, *words, holdout) for words in ((), LINEAR)]
+    run = blended(table, chosen, (), holdout, method="stack", says=Says(progress=lines.append))
+    assert lines == ["note    one validated part: it is cut in 5 for the honest score"]
+    assert len(run.info["score"]["folds"]) == 1 and run.info["covered"] == 30
+
+
+def test_blends_of_mixed_folds_are_blended_on_the_parts_of_the_first_run_in_them(table):
+    one, other = trained(table), trained(table, "score.folds.count=3", *LINEAR)
+    first, second = blended(table, [one, other]), blended(table, [one, other], [2, 1])
+    run = blended(table, [first, second], method="greedy")
+    assert len(run.info["score"]["folds"]) == 2 and run.info["folds"] == "mixed"
+    assert predict(run, table.data, Says()).read_bytes() == (run.folder / "submission.csv").read_bytes()
+
+
+def test_a_method_that_is_none_and_weights_beside_one_are_refused(table):
+    runs = [trained(table), trained(table)]
+    assert complaint(table, runs, method="voting") == 'no method "voting": mean, best, greedy, stack'
+    assert complaint(table, runs, [2, 1], method="stack") == "weights 2, 1 are given, and stack finds its own: leave out one of the two"
+
+
+def test_a_stack_of_an_open_set_is_refused_and_greedy_selection_is_not(table):
+    open_set = ("output.task=multiclass", "output.open_set=true", "output.unknown=none", "score.metric=accuracy")
+    chosen = [trained(table, *words, *open_set) for words in ((), ("model.name=knn",))]
+    assert complaint(table, chosen, (), *open_set, method="stack") == (
+        'a stack weighs numbers, and a prediction of task "multiclass" is none\nuse --method greedy'
+    )
+    assert blended(table, chosen, (), *open_set, method="greedy").info["state"] == "finished"
+
+
 # the default choice
+
+
+def test_other_seeds_of_the_best_run_are_chosen_with_it(table):
+    poor = ("model.name=linear", "model.penalty=1000.0", "train.threads=1")
+    found = [trained(table, *words) for words in (LINEAR, (*LINEAR, "train.seed=1"), (*LINEAR, "train.seed=1"), (*poor, "train.seed=2"), ())]
+    picked = best_of_each(found)
+    assert sorted(r.name for r in picked) == ["1-linear", "2-linear", "5-lightgbm"]
+    weights = dict(zip((r.name for r in picked), blending.shares(picked)))
+    assert weights == {"1-linear": 0.5, "2-linear": 0.5, "5-lightgbm": 1.0}
 
 
 def made(number, model, score, *, state="finished", constant=0.5, covered=60, greater=True) -> Run:

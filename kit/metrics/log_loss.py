@@ -9,6 +9,7 @@ from kit.errors import ScoreError, shorten
 
 needs = "probability"
 greater_is_better = False
+blend_space = "logit"
 EXAMPLE = {"truth": [1, 0], "predicted": [0.8, 0.4], "score": -(np.log(0.8) + np.log(0.6)) / 2}
 
 

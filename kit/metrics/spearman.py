@@ -7,6 +7,7 @@ from kit.metrics import pearson
 
 needs = "value"
 greater_is_better = True
+blend_space = "rank"
 EXAMPLE = {"truth": [1.0, 2.0, 3.0], "predicted": [10.0, 1000.0, 100.0], "score": 1 - 6 * (0 + 1 + 1) / (3 * (3**2 - 1))}
 
 

@@ -6,8 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from kit import calibration
 from kit.errors import DataError, shorten
 from kit.predictions import Predictions
+from kit.tables import WEIGHT
 from kit.tasks._task import ClassTask, as_list, check_one_target, codes, in_order, labels
 
 POSITIVE = ("1", "true", "yes", "y", "positive", "t")
@@ -47,32 +49,40 @@ class Binary(ClassTask):
         return Predictions.of(ids, {"p": np.clip(np.asarray(raw, dtype=np.float64).reshape(len(ids)), 0.0, 1.0)})
 
     def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[np.ndarray, Any]:
-        p = predictions.aligned(truth["id"])["p"].to_numpy()
+        p = _calibrated(predictions.aligned(truth["id"])["p"].to_numpy(), post)
         if needs == "ranking":
             return truth[self.targets[0]].to_numpy(), [[self.classes[int(q >= 0.5)], self.classes[int(q < 0.5)]] for q in p]
         true = codes(truth[self.targets[0]], self.classes, "the truth")
         return true, (p >= post.get("threshold", 0.5)).astype(np.int64) if needs == "label" else p
 
     def fit_post(
-        self, truth: pd.DataFrame, predictions: Predictions, metric, *, threshold: float | Literal["fit", ""] = ""
+        self, truth: pd.DataFrame, predictions: Predictions, metric, *, threshold: float | Literal["fit", ""] = "", calibrate: calibration.Method = ""
     ) -> dict[str, Any]:
-        """threshold  p from which a row is positive; "" is the metric's own where theory gives one, else fitted"""
+        """
+        threshold  p from which a row is positive; "" is the metric's own where theory gives one, else fitted
+        calibrate  how probabilities are bent until they hold, before any threshold; "" leaves them
+        """
+        post: dict[str, Any] = {}
+        if calibrate:
+            weight = truth[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in truth else None
+            post["calibrated"] = calibration.fit(calibrate, predictions.aligned(truth["id"])["p"].to_numpy(), self.encode(truth), weight)
         if metric.needs(self.gives) != "label":
-            return {}
+            return post
         if isinstance(threshold, (int, float)):
-            return {"threshold": float(threshold)}
+            return {**post, "threshold": float(threshold)}
         if threshold == "" and metric.threshold is not None:
-            return {"threshold": metric.threshold}
+            return {**post, "threshold": metric.threshold}
         p, quality = metric.given(self, "probability", truth, predictions)
+        p = _calibrated(p, post)
         steps = np.unique(p)
         middles = (steps[:-1] + steps[1:]) / 2
         tried = np.unique([0.5, *np.quantile(middles, np.linspace(0, 1, 200))]) if len(middles) else np.array([0.5])
         scores = np.array([quality((p >= t).astype(np.int64)) for t in tried])
         best = np.flatnonzero(scores == scores.max())
-        return {"threshold": float(tried[best[len(best) // 2]])}  # the middle of the best: the least fitted of them
+        return {**post, "threshold": float(tried[best[len(best) // 2]])}  # the middle of the best: the least fitted of them
 
     def cells(self, predictions: Predictions, post: dict[str, Any], columns: list[str], needs: str) -> dict[str, np.ndarray]:
-        p = predictions.rows["p"].to_numpy()
+        p = _calibrated(predictions.rows["p"].to_numpy(), post)
         if len(columns) > 1:  # a column a class
             self._check_columns(columns)
             return {c: p if c == self.classes[1] else 1 - p for c in columns}
@@ -93,3 +103,7 @@ class Binary(ClassTask):
         if needs == "label":
             return Predictions.of(frame.index, {"p": codes(labels(cells, "the submission"), self.classes, "the submission").astype(float)})
         return Predictions.of(frame.index, {"p": pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)})
+
+
+def _calibrated(p: np.ndarray, post: dict[str, Any]) -> np.ndarray:
+    return calibration.calibrated(post["calibrated"], p) if "calibrated" in post else p

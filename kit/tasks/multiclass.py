@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from kit import calibration
 from kit.errors import ConfigError, DataError, bullets, shorten
 from kit.folds import Fold
 from kit.predictions import Predictions, Ranked
@@ -228,25 +229,36 @@ class Multiclass(ClassTask):
         class_factors: Literal["fit", "none", ""] = "",
         prior: float | Literal["fit"] = "fit",
         unknown: float | Literal["fit"] = "fit",
+        calibrate: calibration.Method = "",
     ) -> dict[str, Any]:
         """
         class_factors  a factor for each class's probability before the best is taken; "" fits them where the metric weighs rare classes
         prior          how far probabilities are moved to the class balance of score.prior, where that is given: 0 not, 1 as the theorem of
                        Bayes says, "fit" as far as makes the weighted log loss least
         unknown        of an open set the score of no class: it stands before classes that score less; "fit" finds it on these rows
+        calibrate      how probabilities are bent until they hold, before all else; "" leaves them
         """
+        if calibrate and (self.open_set or "labels" in predictions.rows):
+            what = "rows of no class" if self.open_set else f"lists of the best {LISTED} classes"
+            raise ConfigError(f'post.calibrate = "{calibrate}": {what} have no probabilities that sum to 1; take it out')
+        post: dict[str, Any] = {}
+        if calibrate:
+            weight = truth[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in truth else None
+            p = self._matrix(predictions.aligned(truth["id"]))
+            post = {"calibrated": calibration.fit(calibrate, p, codes(truth[self.targets[0]], self.classes, "the truth"), weight)}
+            predictions = Predictions.of(predictions.ids, _calibrated(predictions.rows, post, self.classes).drop(columns="id").to_dict("series"))
         if self.open_set:
             return self._fit_unknown(truth, predictions, metric, class_factors, unknown)
         if unknown != "fit":
             raise ConfigError(f"post.unknown = {unknown}: rows of no class go with output.open_set = true")
         if self.ratios:
             power = _prior_power(self, truth, predictions) if prior == "fit" else float(prior)
-            return {"prior": power, "class_factors": {c: self.ratios[c] ** power for c in self.classes}}
+            return {**post, "prior": power, "class_factors": {c: self.ratios[c] ** power for c in self.classes}}
         if metric.needs(self.gives) != "label" or class_factors == "none" or "labels" in predictions.rows:
-            return {}
+            return post
         if class_factors == "" and metric.threshold is not None:
-            return {}
-        return _fit_factors(self, truth, predictions, metric)
+            return post
+        return {**post, **_fit_factors(self, truth, predictions, metric)}
 
     def _fit_unknown(self, truth: pd.DataFrame, predictions: Predictions, metric, class_factors: str, unknown: float | str) -> dict[str, Any]:
         ordered = metric.needs(self.gives) == "confidence"
@@ -311,7 +323,8 @@ def _of_lists(ids: Sequence[str], lists: Sequence[_open_set.Listed]) -> Predicti
 
 
 def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.DataFrame:
-    """Probabilities times the factors of their classes, summing to 1 again; of lists, in their new order."""
+    """Calibrated probabilities times the factors of their classes, summing to 1 again; of lists, in their new order."""
+    rows = _calibrated(rows, post, classes)
     factors = post.get("class_factors")
     if not factors:
         return rows
@@ -326,6 +339,13 @@ def _scaled(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.
     matrix = rows[columns].to_numpy(dtype=np.float64) * np.array([factors.get(c, 1.0) for c in classes])
     total = matrix.sum(axis=1, keepdims=True)
     return rows.assign(**dict(zip(columns, (matrix / np.where(total > 0, total, 1.0)).T)))
+
+
+def _calibrated(rows: pd.DataFrame, post: dict[str, Any], classes: list[str]) -> pd.DataFrame:
+    if "calibrated" not in post:
+        return rows
+    columns = [f"p_{c}" for c in classes]
+    return rows.assign(**dict(zip(columns, calibration.calibrated(post["calibrated"], rows[columns].to_numpy(dtype=np.float64)).T)))
 
 
 def _prior_power(task: Multiclass, truth: pd.DataFrame, predictions: Predictions) -> float:

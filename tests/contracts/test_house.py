@@ -14,9 +14,9 @@ from kit.cli import app
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [  # each module imports only from floors before its own, and within its own package
-    ["errors"], ["files"], ["own"], ["registry"], ["config"], ["reading"], ["archives"], ["found"], ["stores", "flat"], ["pictures", "sounds", "events"], ["decoded"], ["album", "clips", "tokens"], ["tables"], ["hearing"], ["predictions"], ["folds"], ["folds_csv"], ["fusing", "masks"], ["losses", "metrics", "tasks"],
-    ["scoring"], ["transforms"], ["weights", "mels"], ["huggingface", "voices"], ["backbones"], ["encoders"], ["zoo"], ["estimators"], ["unlabelled"], ["adapters"], ["competition"], ["alike"], ["divided"], ["shards", "reranking"], ["searching"], ["retrieving", "voting"], ["submission"], ["runs"], ["modelling"], ["fitting"], ["pipeline"], ["predict"],
-    ["blend", "baselines", "check", "pretrain", "apart", "discover", "galleries", "infer", "layouts", "media", "new"], ["cli"], ["__main__"],
+    ["errors"], ["files"], ["own"], ["registry", "space"], ["config"], ["reading"], ["archives"], ["found"], ["stores", "flat"], ["pictures", "sounds", "events"], ["decoded"], ["album", "clips", "tokens"], ["tables"], ["hearing"], ["predictions"], ["folds"], ["folds_csv"], ["fusing", "masks", "calibration"], ["losses", "metrics", "tasks"],
+    ["scoring"], ["combining"], ["stacking"], ["honest"], ["transforms"], ["weights", "mels"], ["huggingface", "voices"], ["backbones"], ["encoders"], ["zoo"], ["estimators"], ["unlabelled"], ["adapters"], ["competition"], ["alike"], ["divided"], ["shards", "reranking"], ["searching"], ["retrieving", "voting"], ["submission"], ["runs"], ["modelling"], ["fitting"], ["pipeline"], ["predict"],
+    ["blend", "choosing", "baselines", "budget", "tune", "check", "adversary", "crossing", "duplicates", "leaks", "nearly", "order", "comparing", "pretrain", "apart", "discover", "galleries", "infer", "layouts", "media", "new"], ["cli"], ["__main__"],
 ]  # fmt: skip
 FLOOR_OF = {name: n for n, floor in enumerate(FLOORS) for name in floor}
 MODULES = sorted(p for p in (ROOT / "kit").rglob("*.py") if p != ROOT / "kit" / "__init__.py")

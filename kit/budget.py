@@ -1,0 +1,334 @@
+"""The strongest honest submission that a given time allows: a portfolio of models, what is sure first, each a run of its own.
+
+Every step is a process that can be stopped: no load, no failing model and no lack of time leaves the user without a submission. What is
+best so far by its out-of-fold score is the answer, and only something better takes its place.
+"""
+
+import hashlib
+import importlib.util
+import json
+import math
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit import files, runs
+from kit.competition import Competition, open_competition
+from kit.errors import ConfigError, KitError, RunError
+from kit.fitting import Says
+from kit.pipeline import UNSCORED, score_line, train
+from kit.registry import find_model
+from kit.runs import Run
+from kit.scoring import Score
+
+_KEPT_BACK = 0.02  # share of the budget left for ending
+_GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
+_LEAST = 5.0  # seconds of a budget
+_SEEDS = 5  # of the best kind, when the portfolio is through
+_SEEDLESS = ("linear", "knn")  # another seed gives the same again
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    label      in the table of steps
+    overrides  of the config
+    cost       seconds, as a multiple of the first booster's; inf where nobody knows, so that it is tried with whatever time is left
+    """
+
+    label: str
+    overrides: tuple[str, ...]
+    cost: float
+
+
+BOOSTER = "lightgbm, quick"  # the step by whose seconds others are judged
+TABLES = (
+    Step("constant", ("model.name=constant",), 0.0),
+    Step(BOOSTER, ("model.name=lightgbm", "model.rounds=100", "model.learning_rate=0.1"), 0.0),
+    Step("lightgbm", ("model.name=lightgbm",), 5.0),
+    Step("lightgbm, random cuts", ("model.name=lightgbm", "model.extra_trees=true"), 6.0),
+    Step("linear", ("model.name=linear",), 2.0),
+    Step("extra_trees", ("model.name=extra_trees",), 4.0),
+    Step("lightgbm, few columns", ("model.name=lightgbm", "model.column_share=0.3", "model.row_share=0.6"), 5.0),
+    Step("catboost", ("model.name=catboost",), 20.0),
+    Step("tabm", ("model.name=tabm",), 30.0),
+    Step("xgboost", ("model.name=xgboost",), 6.0),
+    Step("lightgbm, large trees", ("model.name=lightgbm", "model.leaves=127", "model.min_rows=10"), 8.0),
+    Step("sparse_mlp", ("model.name=sparse_mlp",), 20.0),
+    Step("knn", ("model.name=knn",), 2.0),
+)
+_LIBRARIES = {"catboost": "catboost", "xgboost": "xgboost", "tabm": "torch", "sparse_mlp": "torch"}  # model -> what it needs beyond the base
+_BY_TASK = ("binary", "multiclass", "multilabel", "regression")  # tasks that the tables' portfolio serves
+
+
+def seconds_of(text: str) -> float:
+    """ "90s", "10m" or "1h30m". Raises ConfigError for anything else, and for less than five seconds."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    given = sum(int(value) * unit for value, unit in zip(found.groups(), (3600, 60, 1)) if value) if found and text.strip() else 0
+    if given < _LEAST:
+        raise ConfigError(f'--budget "{text}": expected a time of {_LEAST:g} seconds or more, such as 90s, 10m or 1h30m')
+    return float(given)
+
+
+def portfolio(competition: Competition) -> list[Step]:
+    """The steps for this competition, those left out whose libraries are not installed; its own model among them."""
+    task = competition.config.output["task"]
+    own = Step(f"{competition.config.model['name']}, as the config has it", (), math.inf)
+    if task not in _BY_TASK:
+        simple = {"retrieval": ["knn"], "detection": ["nearest"], "segmentation": ["nearest"], "clustering": ["helix"]}.get(task, [])
+        return [*(Step(name, (f"model.name={name}",), 0.0) for name in simple if name != competition.config.model["name"]), own]
+    there = [s for s in TABLES if all(importlib.util.find_spec(lib) for model, lib in _LIBRARIES.items() if f"model.name={model}" in s.overrides)]
+    if competition.takes():  # files go through a network, and for these models through frozen features
+        return [there[0], *(s for s in there if s.label in ("knn", "linear", "lightgbm")), own]
+    return [*there[:2], own, *there[2:]] if _differs(competition) else there
+
+
+def _differs(competition: Competition) -> bool:
+    """Whether the config's own model is more than a step of the portfolio."""
+    config = competition.config
+    return config.model["name"] != "lightgbm" or len(config.model) > 1
+
+
+# --- the record ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    """What a budget has done, on the disk after every step, so that the same command goes on where it was stopped.
+
+    used   seconds
+    steps  label -> name of its run; "" for one that failed or was stopped
+    """
+
+    path: Path
+    used: float = 0.0
+    steps: dict[str, str] = field(default_factory=dict)
+    blends: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def open(path: Path) -> "Record":
+        if not path.is_file():
+            return Record(path)
+        held = files.read_json(path)
+        return Record(path, held["used"], held["steps"], held["blends"])
+
+    def save(self, used: float) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.used = used
+        files.write_json(self.path, {"used": used, "steps": self.steps, "blends": self.blends})
+
+    def close(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+# --- the flow --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Spending:
+    """One budget at work."""
+
+    name: str
+    competition: Competition
+    data: Path
+    preset: str | None
+    overrides: list[str]
+    says: Says
+    deadline: float
+    seconds: float
+    record: Record
+    took: dict[str, float] = field(default_factory=dict)
+    blending: float = 0.0  # seconds of the last blend
+
+    @property
+    def left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def save(self) -> None:
+        self.record.save(self.seconds - self.left)
+
+
+def spend(
+    path_or_name: str,
+    data: Path,
+    says: Says,
+    *,
+    seconds: float,
+    began: float,
+    preset: str | None = None,
+    overrides: list[str] = [],
+    steps: list[Step] | None = None,
+) -> Path:
+    """Trains what the time allows and gives the path of the best submission.
+
+    seconds  from `began`, a reading of the monotonic clock
+    Raises RunError where not even the first step gave a submission.
+    """
+    competition = open_competition(path_or_name, preset=preset, overrides=overrides)
+    steps = portfolio(competition) if steps is None else steps
+    adapter = competition.open_adapter(data)
+    told = json.dumps([competition.config.as_dict(), files.fingerprint(adapter.files()), seconds, [s.label for s in steps]], sort_keys=True, default=str)
+    record = Record.open(competition.home / "budgets" / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.json")
+    find_model("lightgbm")  # read in once, for all processes
+    deadline = began + (seconds - record.used) - max(_KEPT_BACK * seconds, 0.3)
+    at_work = _Spending(path_or_name, competition, data, preset, overrides, says, deadline, seconds, record)
+    if record.steps:
+        says.progress(f"going on after {record.used:.0f} s of {seconds:.0f}: {', '.join(record.steps)}")
+    for step in steps:
+        if step.label not in record.steps:
+            _take(at_work, step)
+    _more_seeds(at_work)
+    best = _best(at_work)
+    if best is None:
+        raise RunError(f"no step of the portfolio gave a submission in {seconds:.0f} s: see the lines above\ngive it more time, or train one model: kit train {path_or_name}")
+    record.close()
+    says.result(f"budget  {seconds - at_work.left:.1f} s of {seconds:.0f}, {sum(map(bool, record.steps.values()))} runs, best: {best.name}")
+    if best.info["score"] != UNSCORED:
+        metric, constant = competition.metric(), best.info["constant"]
+        score = Score(best.info["score"]["folds"], best.info["score"]["pooled"])
+        says.result(score_line(metric, score, None if constant is None else Score([constant], constant)))
+    return best.folder / "submission.csv"
+
+
+def _take(at_work: _Spending, step: Step) -> None:
+    """One step, where it fits into the time that is left, and a blend of all that there is by then."""
+    expected = step.cost * at_work.took.get(BOOSTER, 0.0)
+    if at_work.left <= 0 or (math.isfinite(expected) and expected > at_work.left - at_work.blending):
+        return
+    began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
+    overrides = [*at_work.overrides, *step.overrides]
+    if any(o.startswith("model.") for o in step.overrides):
+        overrides = [*(o for o in at_work.overrides if not o.startswith("model.")), *step.overrides]
+    ended = _in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
+    took = time.monotonic() - began
+    made = _made(at_work, overrides, before) if ended == 0 else None
+    at_work.record.steps[step.label] = "" if made is None else made.name
+    if made is not None:
+        at_work.took[step.label] = took
+    at_work.save()
+    why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
+    _tell(at_work, step.label, made, took, why)
+    if made is not None and step.cost > 0 or step.label == BOOSTER:
+        _blend(at_work)
+
+
+def _made(at_work: _Spending, overrides: list[str], before: set[str]) -> Run | None:
+    """The finished run of these overrides: the newest one, or the one that was continued."""
+    asked = ([f"--preset {at_work.preset}"] if at_work.preset else []) + overrides
+    own = [r for r in runs.listed(at_work.competition.home / "runs") if r.info.get("asked") == asked and r.info["state"] == "finished"]
+    new = [r for r in own if r.name not in before] or [r for r in own if r.info.get("continued")]
+    return new[-1] if new else None
+
+
+def _trained(at_work: _Spending, overrides: list[str]) -> None:
+    competition = open_competition(at_work.name, preset=at_work.preset, overrides=overrides)
+    train(competition, at_work.data, Says())  # what it says is in its log: the lines of this budget are its own
+
+
+def _more_seeds(at_work: _Spending) -> None:
+    """The best kind of booster or network again with other seeds, as long as each fits: their mean is steadier than one."""
+    known = {s.label: s for s in TABLES[2:] if at_work.record.steps.get(s.label) and s.label not in _SEEDLESS}
+    if at_work.competition.takes() or not known:
+        return
+    best = _best(at_work, [at_work.record.steps[label] for label in known])
+    step = next(s for label, s in known.items() if at_work.record.steps[label] == best.name)
+    for seed in range(1, _SEEDS):
+        again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
+        if again.label not in at_work.record.steps and at_work.took.get(step.label, math.inf) < at_work.left - at_work.blending:
+            _take(at_work, again)
+
+
+def _blend(at_work: _Spending) -> None:
+    """A blend of all scored runs of this budget, weights chosen out of fold, where there are two or more and time for it."""
+    chosen = [name for label, name in at_work.record.steps.items() if name and label != "constant"]
+    if len(chosen) < 2 or at_work.left < 1.5 * at_work.blending:
+        return
+    began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
+    if _in_a_process(lambda: _blended(at_work, chosen), at_work.left) == 0:
+        at_work.blending = time.monotonic() - began
+        new = [r for r in runs.listed(at_work.competition.home / "runs") if r.name not in before and "blended" in r.info and r.info["state"] == "finished"]
+        at_work.record.blends += [r.name for r in new[-1:]]
+        at_work.save()
+        for run in new[-1:]:
+            _tell(at_work, f"blend of {len(chosen)}", run, at_work.blending, "")
+
+
+def _blended(at_work: _Spending, chosen: list[str]) -> None:
+    from kit.blend import blend
+
+    folder = at_work.competition.home / "runs"
+    blend(at_work.competition, at_work.data, [runs.open_run(folder / name) for name in chosen], [], Says(), method="greedy")
+
+
+def _best(at_work: _Spending, names: list[str] | None = None) -> Run | None:
+    """The run with the best out-of-fold score, the earlier of equal ones; an unscored one where there is no other."""
+    names = [*(n for n in at_work.record.steps.values() if n), *at_work.record.blends] if names is None else names
+    found = [runs.open_run(at_work.competition.home / "runs" / name) for name in names]
+    scored = [r for r in found if r.info["score"] != UNSCORED]
+    if not scored:
+        return found[-1] if found else None
+    return max(scored, key=lambda r: (1 if r.info["greater_is_better"] else -1) * r.info["score"]["mean"])
+
+
+def _tell(at_work: _Spending, label: str, run: Run | None, took: float, why: str) -> None:
+    spent = at_work.seconds - at_work.left
+    if run is None:
+        at_work.says.result(f"{spent:6.1f} s  {label:<32}{why or 'gave no run'}  {took:.1f} s")
+        return
+    score = "unscored" if run.info["score"] == UNSCORED else f"{run.info['metric']} {run.info['score']['mean']:.6g}"
+    best = _best(at_work)
+    at_work.says.result(f"{spent:6.1f} s  {label:<32}{score}  {took:.1f} s" + ("  best so far" if best is not None and best.name == run.name else ""))
+
+
+# --- processes -------------------------------------------------------------------------------------------------------------------
+
+
+def _in_a_process(work: Callable[[], Any], seconds: float) -> int | None:
+    """The exit code of a process that does the work; it and its children are stopped when the time is up.
+
+    It is a copy of this one, which has the libraries read in already; this one never computes anything itself, so that no thread of a
+    library is lost in the copy.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
+    process.start()
+    try:
+        process.join(max(seconds, 0.0))
+        if process.is_alive():
+            _stop(process, signal.SIGTERM)
+            process.join(_GRACE)
+        if process.is_alive():
+            _stop(process, signal.SIGKILL)
+            process.join()
+    except BaseException:
+        _stop(process, signal.SIGTERM)
+        process.join(_GRACE)
+        _stop(process, signal.SIGKILL)
+        process.join()
+        raise
+    return process.exitcode
+
+
+def _stop(process: Any, how: int) -> None:
+    try:
+        os.killpg(process.pid, how)
+    except ProcessLookupError:
+        if process.is_alive():  # it has not made a group of its own yet
+            os.kill(process.pid, how)
+
+
+def _alone(work: Callable[[], Any]) -> None:
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        work()
+    except (KitError, MemoryError) as error:
+        print(f"kit: {error or 'not enough memory'}", file=sys.stderr, flush=True)
+        sys.exit(1)
+

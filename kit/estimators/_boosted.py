@@ -1,0 +1,157 @@
+"""What boosting libraries have in common: a booster for each output, rounds found on watched rows, seeds averaged, a JSON file each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.encoders import Examples, Features
+from kit.errors import ConfigError, shorten
+from kit.estimators import Setup
+from kit.files import read_json, write_json
+
+_OF_CLASSES = {"binary": ("bce",), "multilabel": ("bce",), "multiclass": ("cross_entropy",)}
+_LEAST_TRUTH = 1e-3  # of the mean |y|: what an absolute share of a smaller truth counts as, as in the networks' loss
+_USUALLY = {"alpha": 0.5, "power": 1.5}  # what an option is that the config leaves out, as in the networks' losses
+_FEW_ROWS = 10_000
+_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    target     (n,) one output of every row; for many classes their codes
+    weight     (n,) or None for equal weights
+    deviation  of the target, 1 where it does not vary
+    """
+
+    features: Features
+    target: np.ndarray
+    weight: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def deviation(self) -> float:
+        return float(self.target.std()) or 1.0
+
+
+class Boosted:
+    """A library gives its losses by the house's names, and fits, asks, writes and reads one booster.
+
+    losses        the house's name -> the library's
+    loss_options  the house's name -> its options that the library has, by the library's names
+    """
+
+    name = ""
+    losses: dict[str, str] = {}
+    loss_options: dict[str, dict[str, str]] = {}
+
+    def __init__(self, setup: Setup, options: dict[str, Any]):
+        self.setup, self.options = setup, options
+        self.boosters: list[Any] = []
+        self.names: list[str] = []
+        of_classes = {loss for losses in _OF_CLASSES.values() for loss in losses}
+        suits = _OF_CLASSES.get(setup.task) or [loss for loss in self.losses if setup.task == "regression" and loss not in of_classes]
+        if setup.loss not in suits:
+            raise ConfigError(f'train.loss = "{setup.loss}": model "{self.name}" knows {shorten(suits, 20) or "none"} for task {setup.task}')
+        known = self.loss_options.get(setup.loss, {})
+        unknown = sorted(set(setup.loss_options) - set(known))
+        if unknown:
+            raise ConfigError(f"train.loss.{unknown[0]} is no option of {setup.loss}: it takes {shorten(known) or 'none'}")
+
+    @property
+    def watches(self) -> bool:
+        return self.options["rounds"] == 0
+
+    def threads(self, n: int) -> int:
+        """One for small tables: their threads spend their time waiting for one another."""
+        return 1 if n < _FEW_ROWS else self.setup.threads
+
+    def loss_given(self, deviation: float) -> dict[str, float]:
+        """The loss's options by the library's names. Huber's bends at one deviation of the target unless told, as the networks' does."""
+        told = self.setup.loss_options
+        given = {theirs: float(told.get(ours) or _USUALLY.get(ours, deviation)) for ours, theirs in self.loss_options.get(self.setup.loss, {}).items()}
+        return given
+
+    def _columns(self, rows: Examples) -> list[Column]:
+        if self.setup.task == "multiclass":
+            return [Column(rows.features, rows.target, rows.weight)]
+        targets = [np.ascontiguousarray(c, dtype=np.float64) for c in rows.target.reshape(len(rows), -1).T]
+        return [Column(rows.features, y, _shares(y, rows.weight) if self.setup.loss == "mape" else rows.weight) for y in targets]
+
+    def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
+        """The rounds after which the watched rows no longer gain, for each output."""
+        return {"rounds": [max(self._rounds(*pair), 1) for pair in zip(self._columns(train), self._columns(watched))]}
+
+    def fit(self, train: Examples, found: dict[str, Any]) -> None:
+        columns = self._columns(train)
+        rounds = found.get("rounds") or [self.options["rounds"]] * len(columns)
+        seeds = [self.setup.seed + 1000 * model for model in range(self.options["models"])]
+        self.boosters = [self._fitted(column, int(count), seed) for column, count in zip(columns, rounds) for seed in seeds]
+        self.names = [*train.features.dense_names, *train.features.code_names]
+
+    def predict(self, rows: Examples) -> np.ndarray:
+        given, each = self._given(rows.features), self.options["models"]
+        predicted = [self._asked(booster, given, self.threads(len(rows))) for booster in self.boosters]
+        means = [np.mean(predicted[n : n + each], axis=0, dtype=np.float64) for n in range(0, len(predicted), each)]
+        return means[0] if self.setup.task == "multiclass" else np.column_stack(means)
+
+    def importances(self) -> dict[str, float]:
+        """Share of each column in what all columns bring; hashed n-grams count together."""
+        brought = np.sum([self._brought(b) for b in self.boosters], axis=0)
+        named = dict(zip(self.names, brought.tolist()))
+        if len(brought) > len(self.names):
+            named["n-grams"] = float(brought[len(self.names) :].sum())
+        total = sum(named.values()) or 1.0
+        return {k: v / total for k, v in sorted(named.items(), key=lambda item: -item[1])}
+
+    def save(self, folder: Path) -> None:
+        for n, booster in enumerate(self.boosters):
+            self._write(booster, folder / f"model-{n}.json")
+        columns = len(self._brought(self.boosters[0]))
+        write_json(folder / "model.json", {"boosters": len(self.boosters), "names": self.names, "columns": columns, "importances": self.importances()})
+
+    def load(self, folder: Path) -> None:
+        saved = read_json(folder / "model.json")
+        self.names = saved["names"]
+        self.boosters = [self._read(folder / f"model-{n}.json") for n in range(saved["boosters"])]
+
+    def _rounds(self, train: Column, watched: Column) -> int:
+        raise NotImplementedError
+
+    def _fitted(self, train: Column, rounds: int, seed: int) -> Any:
+        raise NotImplementedError
+
+    def _given(self, features: Features) -> Any:
+        """Rows as the library asks for them."""
+        raise NotImplementedError
+
+    def _asked(self, booster: Any, given: Any, threads: int) -> np.ndarray:
+        """(n,) or (n, classes): probabilities of classes, means of numbers."""
+        raise NotImplementedError
+
+    def _brought(self, booster: Any) -> np.ndarray:
+        """(columns,) what each column brings to the booster."""
+        raise NotImplementedError
+
+    def _write(self, booster: Any, path: Path) -> None:
+        raise NotImplementedError
+
+    def _read(self, path: Path) -> Any:
+        raise NotImplementedError
+
+
+def as_float32(dense: np.ndarray) -> np.ndarray:
+    """What these libraries cut at is float32, and infinity is no number to them."""
+    return np.clip(dense, -_FLOAT32, _FLOAT32).astype(np.float32, copy=False)
+
+
+def _shares(target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """(n,) weights of mean 1 that make the absolute error one that is a share of the truth."""
+    size = np.abs(target)
+    share = 1 / np.maximum(size, _LEAST_TRUTH * (size.mean() or 1.0))
+    share = share / share.mean()
+    return share if weight is None else share * weight

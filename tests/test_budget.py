@@ -1,0 +1,115 @@
+"""A budget starts with what is sure, survives what fails or does not end, and goes on where it was stopped."""
+
+import time
+
+import pytest
+
+from kit import budget, runs
+from kit.budget import Step, portfolio, seconds_of, spend
+from kit.competition import open_competition
+from kit.errors import ConfigError, RunError
+from kit.fitting import Says
+
+CONSTANT = Step("constant", ("model.name=constant",), 0.0)
+BOOSTER = Step("booster", ("model.rounds=8",), 0.0)
+LINEAR = Step("linear", ("model.name=linear",), 0.0)
+
+ENDLESS = """
+import time
+
+class Endless:
+    watches = False
+
+    def __init__(self, setup):
+        self.setup = setup
+
+    def fit(self, train, found):
+        time.sleep(600)
+
+    def predict(self, rows):
+        raise AssertionError
+"""
+
+
+@pytest.mark.parametrize("text, seconds", [("90s", 90), ("90", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200), ("1m5s", 65)])
+def test_times_are_read(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10 minutes", "-5s", "2s", "0m", "1.5h"])
+def test_what_is_no_time_is_told(text):
+    with pytest.raises(ConfigError, match="expected a time of 5 seconds or more, such as 90s, 10m or 1h30m"):
+        seconds_of(text)
+
+
+def spent(table, steps, seconds=120.0):
+    lines = []
+    says = Says(lines.append, lines.append)
+    found = spend("toy", table.data, says, seconds=seconds, began=time.monotonic(), steps=steps)
+    return found, lines
+
+
+def states(table) -> list[str]:
+    return [run.info["state"] for run in runs.listed(table.folder / "runs")]
+
+
+def test_the_best_run_out_of_fold_is_the_answer_and_all_are_kept(table):
+    found, lines = spent(table, [CONSTANT, BOOSTER, LINEAR])
+    made = runs.listed(table.folder / "runs")
+    assert {r.name.split("-")[1] for r in made} >= {"constant", "lightgbm", "linear"} and set(states(table)) == {"finished"}
+    best = min(made, key=lambda r: r.info["score"]["mean"])
+    assert found == best.folder / "submission.csv"
+    assert any(line.startswith("budget") and f"best: {best.name}" in line for line in lines)
+
+
+def test_the_runs_are_blended_as_soon_as_there_are_two(table):
+    _, lines = spent(table, [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("linear", ("model.name=linear",), 1e-9)])
+    assert any("blend of 2" in line for line in lines)
+    assert any("blended" in r.info for r in runs.listed(table.folder / "runs"))
+
+
+def test_a_step_that_fails_stops_nothing(table, capfd):
+    found, lines = spent(table, [CONSTANT, Step("broken", ("model.nonsense=1",), 0.0), BOOSTER])
+    assert found.is_file() and any("broken" in line and "failed" in line for line in lines)
+    assert "nonsense" in capfd.readouterr().err
+
+
+def test_a_step_that_does_not_end_is_stopped_in_time_and_can_be_gone_on_with(table):
+    (table.folder / "endless.py").write_text(ENDLESS)
+    found, lines = spent(table, [CONSTANT, Step("endless", ("model.name=./endless.py",), 0.0)], seconds=12.0)
+    assert any("endless" in line and "the time is up" in line for line in lines)
+    assert found.parent.name.endswith("constant") and states(table) == ["finished", "interrupted"]
+
+
+def test_a_step_that_would_not_fit_is_not_begun(table):
+    _, lines = spent(table, [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("dear", ("model.name=linear",), 1e9)])
+    assert len(states(table)) == 2 and not any("dear" in line for line in lines)
+
+
+def test_without_any_run_there_is_no_answer_but_a_reason(table):
+    with pytest.raises(RunError, match="no step of the portfolio gave a submission in 120 s"):
+        spent(table, [Step("broken", ("model.nonsense=1",), 0.0)])
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(table):
+    calls = []
+
+    def stopping(line):
+        calls.append(line)
+        if "booster" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spend("toy", table.data, Says(stopping), seconds=120.0, began=time.monotonic(), steps=[CONSTANT, BOOSTER, LINEAR])
+    assert len(states(table)) == 2
+    _, lines = spent(table, [CONSTANT, BOOSTER, LINEAR])
+    assert any(line.startswith("going on after") and "constant, booster" in line for line in lines)
+    assert len([r for r in runs.listed(table.folder / "runs") if "blended" not in r.info]) == 3
+    spent(table, [CONSTANT])  # a budget that is spent is no hindrance for the next
+    assert not list((table.folder / "budgets").glob("*.json"))
+
+
+def test_the_portfolio_begins_with_what_is_sure_and_holds_the_configs_own_model(table):
+    steps = portfolio(open_competition("toy"))
+    assert [s.label for s in steps[:3]] == ["constant", budget.BOOSTER, "lightgbm, as the config has it"]
+    assert steps[2].overrides == () and len({s.label for s in steps}) == len(steps)
