@@ -9,10 +9,10 @@ from typing import Any
 
 from kit.adapters._lender import Lender
 from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, read
-from kit.errors import ConfigError, DependencyError, KitError, bullets, did_you_mean
+from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import GROUPING, SCHEMES
 from kit.hearing import Hearing, divided
-from kit.registry import check_options, filled, find, find_model, names, needed, options, own_module, takes_of
+from kit.registry import check_options, filled, find, find_model, installed, names, needed, options, own_module, takes_of
 from kit.scoring import Metric
 from kit.transforms import Augment
 
@@ -330,13 +330,8 @@ def _service_problems(config: Config, task: Any, folder: Path) -> list[str]:
 
 def _serving(task: str) -> list[str]:
     """The models that name this task, of those whose libraries are installed."""
-    serving = []
-    for name in (*names("estimators"), *names("zoo")):
-        try:
-            serving += [name] if name != "neural" and task in getattr(find_model(name)[1], "tasks", ()) else []
-        except DependencyError:
-            continue
-    return serving
+    known = [name for kind in ("estimators", "zoo") for name in installed(kind) if name != "neural"]
+    return [name for name in known if task in getattr(find_model(name)[1], "tasks", ())]
 
 
 def _searching(config: Config, task: Any) -> bool:

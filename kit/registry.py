@@ -65,6 +65,18 @@ def find_model(name: str, folder: Path | None = None) -> tuple[str, Any]:
     return kind, find(kind, name)
 
 
+def installed(kind: str) -> list[str]:
+    """The parts of a kind whose libraries are there."""
+    found = []
+    for name in names(kind):
+        try:
+            find(kind, name)
+        except DependencyError:
+            continue
+        found.append(name)
+    return found
+
+
 def takes_of(model: Any, given: dict[str, Any]) -> tuple[str, ...]:
     """The column kinds that a model takes as they are; with some options it may take others."""
     return model.takes_for(**given) if hasattr(model, "takes_for") else getattr(model, "takes", ())

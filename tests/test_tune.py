@@ -64,9 +64,9 @@ def test_what_cannot_be_varied_is_told():
 
 
 def test_every_range_is_of_an_option_and_holds_legal_values():
-    from kit.registry import find, find_model, names, options
+    from kit.registry import find, find_model, installed, options
 
-    for name in (*names("estimators"), *names("zoo")):
+    for name in (*installed("estimators"), *installed("zoo")):
         part = find("estimators", "neural") if name == "neural" else find_model(name)[1]
         for option, range_ in getattr(part, "space", {}).items():
             assert option in options(part), f"{name}.{option}"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from kit.errors import ConfigError, DependencyError, shorten
+from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
 from kit.losses._loss import Loss
-from kit.registry import find, names
+from kit.registry import find, installed
 from kit.transforms import Augment
 from kit.zoo._optimizers import check_optimizer
 
@@ -55,12 +55,5 @@ def _no_loss_for_it(setup: Setup, loss: Loss, embeds: bool) -> str:
 
 def _serving(task: str, embeds: bool) -> list[str]:
     """Names of the losses for the task and the kind of network, of those whose libraries are installed."""
-    serving = []
-    for name in names("losses"):
-        try:
-            loss = find("losses", name)
-        except DependencyError:
-            continue
-        if task in loss.tasks and loss.embeds == embeds:
-            serving.append(name)
-    return serving
+    losses = {name: find("losses", name) for name in installed("losses")}
+    return [name for name, loss in losses.items() if task in loss.tasks and loss.embeds == embeds]

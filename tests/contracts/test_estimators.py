@@ -17,7 +17,7 @@ from kit.tokens import Tokens
 ROWS = 400
 LOSS = {"binary": "bce", "multiclass": "cross_entropy", "regression": "mse", "multilabel": "bce"}
 OUTPUTS = {"binary": 1, "multiclass": 3, "regression": 1, "multilabel": 2}
-MODELS = [n for n in registry.names("estimators") if n != "neural"] + registry.names("zoo")
+MODELS = [n for n in registry.installed("estimators") if n != "neural"] + registry.installed("zoo")
 MODELS = [n for n in MODELS if not getattr(registry.find_model(n)[1], "tasks", ())]  # those of one task alone have tests of their own
 
 

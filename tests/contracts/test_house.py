@@ -63,7 +63,7 @@ def test_every_part_says_in_one_line_what_it_is(kind):
 def test_every_option_of_a_part_has_a_type_and_a_default(kind):
     import inspect
 
-    for name in registry.names(kind):
+    for name in registry.installed(kind):
         for option in registry.options(registry.find(kind, name)).values():
             assert option.annotation is not inspect.Parameter.empty, f"{kind}/{name}: {option.name}"
             if kind != "tasks":  # a task cannot guess its target
