@@ -158,7 +158,7 @@ def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
     """A linear stack with weights of at least 0 (Breiman 1996, "Stacked regressions"): logistic where classes are ranked or have log-odds, else ridge.
 
     All columns share a run's weight, and each has a bias. The penalty is on the distance of the weights from their mean or from 0, relative to
-    the spread of the runs; its strength is the one with the least loss on the parts, each left out in turn.
+    the spread of the runs; it is the strongest that is not clearly worse than the best on the parts, each left out in turn.
     """
     assert members.space != TASK, "a stack is of numbers"
     runs = [np.mean([members.stacked(n) for n in own], axis=0) for own in groups]
@@ -166,10 +166,10 @@ def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
     weight = np.ones(len(target)) if judge.weight is None else judge.weight
     logistic = isinstance(members.task, ClassTask) and members.space != "probability"
     if logistic:
-        fitted = _logistic(runs, target, weight, judge.parts, members.exclusive and members.space != RANK)
+        fitted = _logistic(runs, target, weight, judge.counted, members.exclusive and members.space != RANK)
     else:
         scale = np.ones(target.shape[1]) if isinstance(members.task, ClassTask) else target.std(axis=0)
-        fitted = _ridge(runs, target, weight, judge.parts, np.where(scale > 0, scale, 1.0))
+        fitted = _ridge(runs, target, weight, judge.counted, np.where(scale > 0, scale, 1.0))
     return _shared(fitted[: len(groups)], groups, members.space, tuple(fitted[len(groups) :].tolist()))
 
 
@@ -198,6 +198,21 @@ def _penalties(runs: int) -> list[tuple[float, float]]:
     return [(strength, towards / runs) for strength, towards in _PENALTIES]
 
 
+def _simplest(losses: Sequence[Sequence[float]] | np.ndarray) -> int:
+    """The strongest penalty whose loss is within a standard error of the least (Breiman et al. 1984, section 3.4.3), of equal ones the better.
+
+    losses  (parts, penalties) on each part, left out; none where there is a single part: then the middle
+    """
+    if not len(losses):
+        return 2
+    losses = np.asarray(losses)
+    means = losses.mean(axis=0)
+    least = int(np.argmin(means))
+    errors = (losses - losses[:, [least]]).std(axis=0, ddof=1) / math.sqrt(len(losses))
+    able = np.flatnonzero(means - means[least] <= errors)
+    return int(max(able, key=lambda n: (_PENALTIES[n][0], -means[n])))
+
+
 def _ridge(runs: list[np.ndarray], target: np.ndarray, weight: np.ndarray, parts: list[np.ndarray], scale: np.ndarray) -> np.ndarray:
     """(runs + columns,) weights and biases of the least squares.
 
@@ -207,11 +222,9 @@ def _ridge(runs: list[np.ndarray], target: np.ndarray, weight: np.ndarray, parts
     """
     moments = np.array([[_moments([r[own, c] for r in runs], target[own, c], weight[own], scale[c]) for c in range(target.shape[1])] for own in parts])
     whole = moments.sum(axis=0)
-    if len(parts) > 1:
-        losses = [sum(_lost(_solved(whole - held, *penalty), held) for held in moments) for penalty in _penalties(len(runs))]
-        penalty = _penalties(len(runs))[int(np.argmin(losses))]
-    else:
-        penalty = _penalties(len(runs))[2]
+    penalties = _penalties(len(runs))
+    losses = [[_lost(_solved(whole - held, *penalty), held) / held[0, -1, -1] for penalty in penalties] for held in moments] if len(parts) > 1 else []
+    penalty = penalties[_simplest(losses)]
     found = _solved(whole, *penalty)
     return np.concatenate([found[: len(runs)], found[len(runs) :] * scale])
 
@@ -253,17 +266,13 @@ def _logistic(runs: list[np.ndarray], target: np.ndarray, weight: np.ndarray, pa
     step = -(-len(runs) * target.size // _MOST_CELLS)
     parts = [own[::step] for own in parts]
     penalties = _penalties(len(runs))
-    chosen = penalties[2]
-    if len(parts) > 1:
-        losses = np.zeros(len(penalties))
-        for held in range(len(parts)):
-            others = np.concatenate([own for n, own in enumerate(parts) if n != held])
-            found = None
-            for n, penalty in enumerate(penalties):
-                found = _least_log_loss([r[others] for r in runs], target[others], weight[others], penalty, exclusive, found)
-                own = parts[held]
-                losses[n] += _log_loss(found, np.stack([r[own] for r in runs]), target[own], weight[own], exclusive)[0] * weight[own].sum()
-        chosen = penalties[int(np.argmin(losses))]
+    losses = np.zeros((len(parts), len(penalties))) if len(parts) > 1 else []
+    for held in range(len(losses)):
+        others, own, found = np.concatenate([part for n, part in enumerate(parts) if n != held]), parts[held], None
+        for n, penalty in enumerate(penalties):
+            found = _least_log_loss([r[others] for r in runs], target[others], weight[others], penalty, exclusive, found)
+            losses[held, n] = _log_loss(found, np.stack([r[own] for r in runs]), target[own], weight[own], exclusive)[0]
+    chosen = penalties[_simplest(losses)]
     used = np.concatenate(parts)
     return _least_log_loss([r[used] for r in runs], target[used], weight[used], chosen, exclusive, None)
 

@@ -15,6 +15,7 @@ from kit.errors import TrainingError
 from kit.estimators import Setup
 from kit.estimators._boosted import Boosted, Column, as_float32
 from kit.files import whole
+from kit.space import Choice, Real, Whole
 
 _OF_THE_MOMENT = ("model_guid", "train_finish_time")  # the same fit writes the same bytes
 
@@ -34,6 +35,10 @@ class Catboost(Boosted):
         "tweedie": "Tweedie", "poisson": "Poisson", "mape": "MAE",
     }  # fmt: skip
     loss_options = {"huber": {"delta": "delta"}, "quantile": {"alpha": "alpha"}, "tweedie": {"power": "variance_power"}}
+    space = {
+        "learning_rate": Real(0.02, 0.2, log=True), "depth": Whole(3, 9), "l2": Real(0.1, 30.0, log=True), "row_share": Real(0.4, 1.0),
+        "column_share": Real(0.3, 1.0), "random_strength": Real(0.1, 10.0, log=True), "one_hot": Choice((2, 8, 25)),
+    }  # fmt: skip
 
     def __init__(
         self,

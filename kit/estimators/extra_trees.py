@@ -17,6 +17,7 @@ from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._boosted import as_float32
 from kit.estimators._matrix import Scaler
 from kit.files import read_json, write_json
+from kit.space import Real, Whole
 
 _USUAL = {"binary": "bce", "multilabel": "bce", "multiclass": "cross_entropy", "regression": "mse"}
 _WIDE = 500  # columns, above which a cut is drawn from the root of their number
@@ -25,6 +26,7 @@ _BLOCK_VALUES = 4_000_000  # of the rows that walk down a tree together
 
 class ExtraTrees:
     watches = False
+    space = {"min_rows": Whole(1, 50, log=True), "column_share": Real(0.05, 1.0, log=True)}
 
     def __init__(
         self,

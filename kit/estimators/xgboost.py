@@ -11,6 +11,7 @@ from kit.encoders import Features
 from kit.estimators import Setup
 from kit.estimators._boosted import Boosted, Column, as_float32
 from kit.files import whole
+from kit.space import Real, Whole
 
 
 class Xgboost(Boosted):
@@ -20,6 +21,10 @@ class Xgboost(Boosted):
         "tweedie": "reg:tweedie", "poisson": "count:poisson", "gamma": "reg:gamma", "mape": "reg:absoluteerror",
     }  # fmt: skip
     loss_options = {"quantile": {"alpha": "quantile_alpha"}, "tweedie": {"power": "tweedie_variance_power"}}
+    space = {
+        "learning_rate": Real(0.01, 0.15, log=True), "depth": Whole(2, 10), "min_weight": Real(0.1, 100.0, log=True), "column_share": Real(0.2, 1.0),
+        "row_share": Real(0.4, 1.0), "l1": Real(1e-3, 10.0, log=True), "l2": Real(1e-2, 30.0, log=True),
+    }  # fmt: skip
 
     def __init__(
         self,
