@@ -155,6 +155,13 @@ class Members:
         """(n, columns) true values in the space; their ranks are those among themselves."""
         return _shares(values, np.sort(values, axis=0)) if self.space == RANK else _there(self.task, self.space, values)
 
+    def target(self, truth: pd.DataFrame) -> np.ndarray:
+        """(n, columns) what a stack of the runs should give: 0 and 1 of classes, else values in the space."""
+        if not isinstance(self.task, ClassTask):
+            return self.there(truth[self.task.targets].to_numpy(dtype=np.float64))
+        told = self.task.encode(truth)
+        return np.eye(len(self.task.classes))[told] if self.exclusive else told.reshape(len(truth), -1)
+
     def predictions(self, values: np.ndarray) -> Predictions:
         """values  (n, columns) as a task gives them"""
         return _Sorted.of(self.ids, dict(zip(self.columns, values.T)))

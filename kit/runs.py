@@ -22,7 +22,7 @@ from kit.config import Config
 from kit.errors import RunError
 from kit.files import named, read_json, write_json
 
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow", "torch", "pytorch-lightning")
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow", "torch", "pytorch-lightning", "catboost", "xgboost")
 
 
 @dataclass

@@ -162,7 +162,7 @@ def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
     """
     assert members.space != TASK, "a stack is of numbers"
     runs = [np.mean([members.stacked(n) for n in own], axis=0) for own in groups]
-    target = _target(members, judge.truth)
+    target = members.target(judge.truth)
     weight = np.ones(len(target)) if judge.weight is None else judge.weight
     logistic = isinstance(members.task, ClassTask) and members.space != "probability"
     if logistic:
@@ -182,15 +182,6 @@ def _shared(weights: np.ndarray, groups: Groups, space: str, bias: tuple[float, 
     for weight, own in zip(weights, groups):
         each[list(own)] = weight / len(own)
     return Rule(tuple(each.tolist()), space, bias)
-
-
-def _target(members: Members, truth: pd.DataFrame) -> np.ndarray:
-    """(n, columns) what the stacked runs should give: 0 and 1 of classes, else values in the space."""
-    task = members.task
-    if isinstance(task, ClassTask):
-        told = task.encode(truth)
-        return np.eye(len(task.classes))[told] if members.exclusive else told.reshape(len(truth), -1)
-    return members.there(truth[task.targets].to_numpy(dtype=np.float64))
 
 
 def _penalties(runs: int) -> list[tuple[float, float]]:

@@ -45,6 +45,14 @@ def test_quantile_takes_its_share_from_the_config():
     assert 0.85 < (train.target < model.predict(train)[:, 0]).mean() < 0.95
 
 
+def test_a_quantile_that_nobody_named_is_the_median():
+    train = examples(amount)
+    plain, median = Lightgbm(setup("quantile"), rounds=20), Lightgbm(setup("quantile", alpha=0.5), rounds=20)
+    plain.fit(train, {})
+    median.fit(train, {})
+    assert np.array_equal(plain.predict(train), median.predict(train))
+
+
 def test_huber_bends_at_one_deviation_of_the_target_unless_told():
     assert Lightgbm(setup("huber")).parameters(300, 0, 7.5)["alpha"] == 7.5
     assert Lightgbm(setup("huber", delta=2.0)).parameters(300, 0, 7.5)["alpha"] == 2.0

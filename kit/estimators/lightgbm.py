@@ -101,6 +101,8 @@ class Lightgbm:
         for ours, theirs in _LOSS_OPTIONS.get(setup.loss, {}).items():
             if ours in setup.loss_options:
                 parameters[theirs] = setup.loss_options[ours]
+        if setup.loss == "quantile":
+            parameters.setdefault("alpha", 0.5)  # the house's; LightGBM's own is 0.9
         if setup.loss == "huber" and not parameters.get("alpha"):
             parameters["alpha"] = deviation  # as in the networks' Huber loss
         return parameters
