@@ -44,6 +44,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     adapter.check_sample(tables.test.index)
     task = adapter.task
     rows, split, truth = divided(competition, tables, task, says.progress)
+    schema = tables.schema if learned is None else learned.schema(tables.schema)  # refuses columns that it has not learned from
     with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
         work = Work.of(competition, task, metric, tables, rows, run, says)
         _announce(work, split)
@@ -51,7 +52,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         if learned is not None:
             learned.copy(run.folder / UNLABELLED)
             both = {side: learned.beside(getattr(work.tables, side), config.train["threads"]) for side in ("train", "test")}
-            work.tables = replace(work.tables, schema=learned.schema(tables.schema), **both)
+            work.tables = replace(work.tables, schema=schema, **both)
             work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
         work.competition = _measured(work, split[0].train if split else np.arange(len(rows.ids)))
         run.save(

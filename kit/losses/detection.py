@@ -15,6 +15,7 @@ _KINDS = {"boxes": ("box", "reg", "giou", "ctrness", "fgl", "ddf"), "masks": ("m
 
 class Detection(Loss):
     tasks: ClassVar[tuple[str, ...]] = ("detection", "segmentation")
+    sums: ClassVar[bool] = True  # parts by name, where other losses take logits
 
     def __init__(self, task: str = "", *, classes: float = 1.0, boxes: float = 1.0, masks: float = 1.0):
         """
