@@ -14,13 +14,10 @@ from kit import files, folds_csv, runs
 from kit.choosing import MIXED, best_of_each, by_seed, check, first_folds, shared_folds, shares
 from kit.combining import TASK, Members, Rule, checked, combined, space_of
 from kit.competition import Competition, resolved
-from kit.config import Config, part
+from kit.config import Config
 from kit.divided import folded_truth
-from kit.encoders import Examples, Features
 from kit.errors import RunError, ScoreError
-from kit.estimators import Setup
-from kit.estimators.constant import Constant
-from kit.fitting import Says
+from kit.fitting import Says, constant_parts
 from kit.folds import Fold
 from kit.honest import Nested, drawn_again, hidden, interval, nested, told
 from kit.modelling import searches
@@ -211,18 +208,9 @@ class _Blending:
         """The same answer everywhere, of the rows that each fold trains on; None where it has no score."""
         if searches(self.task) or not parted:
             return None
-        ids, target, validated = self.tables.train.index.to_numpy(dtype=object), self.task.encode(self.tables.truth), []
+        ids, target = self.tables.train.index.to_numpy(dtype=object), self.task.encode(self.tables.truth)
         weight = self.tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in self.tables.roles else None
-        loss, options = part(self.config.train["loss"])
-        for fold in (f for f in parted if f.repeat == 0):
-            own = ids[fold.valid]
-            if hasattr(self.task, "nothing"):
-                validated.append(self.task.nothing(own))
-                continue
-            model = Constant(Setup(task=self.config.output["task"], outputs=self.task.outputs, loss=loss, loss_options=options))
-            model.fit(Examples(ids[fold.train], Features.of(len(fold.train)), target[fold.train], None if weight is None else weight[fold.train]), {})
-            validated.append(self.task.decode(own, model.predict(Examples(own, Features.of(len(own))))))
-        whole = joined(validated)
+        whole = joined(constant_parts(self.competition, self.task, ids, target, weight, [f for f in parted if f.repeat == 0]))
         if len(np.intersect1d(whole.ids, members.ids)) < len(members.ids):
             return None
         made = whole.take(list(members.ids))

@@ -215,7 +215,7 @@ def _take(at_work: _Spending, step: Step) -> None:
     at_work.save()
     why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)
-    if made is not None and step.cost > 0 or step.label == BOOSTER:
+    if made is not None and step.label != "constant":
         _blend(at_work)
 
 

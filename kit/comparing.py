@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from scipy import stats
 
+from kit.choosing import MIXED
 from kit.errors import RunError
 from kit.runs import Run
 
 NOISE = 0.05  # p-value from which a difference counts as noise
-MIXED = "mixed"  # a blend's folds, where its runs' differ
 FEWEST = 3  # runs for a rank correlation
 
 

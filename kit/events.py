@@ -99,7 +99,7 @@ class TracksFile:
 class Events(Store):
     """The events of n rows, read from their files at each access."""
 
-    kind, words, one = "points", KINDS, "event"
+    kind, words = "points", KINDS
 
     def __init__(self, key: str, rows: np.ndarray, kinds: np.ndarray, names: list[str], prefixes: list[str]):
         """prefixes  (m,) of the files of each event"""

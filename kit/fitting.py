@@ -14,7 +14,6 @@ import pandas as pd
 
 from kit import files, folds
 from kit.competition import Competition
-from kit.config import part
 from kit.encoders import Encoders, Examples, Features
 from kit.errors import ScoreError
 from kit.estimators import Setup
@@ -207,19 +206,28 @@ def codes(work: Work) -> pd.Series:
 
 def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score | None:
     """The same folds with the same answer everywhere; None where the metric is not defined for that."""
-    parts = []
-    for fold in split:
-        if hasattr(work.task, "nothing"):
-            parts.append(work.task.nothing(work.rows.ids[fold.valid]))
-            continue
-        model = Constant(_setup_of_constant(work))
-        model.fit(Examples(work.rows.ids[fold.train], Features.of(len(fold.train)), work.target[fold.train], None if work.weight is None else work.weight[fold.train]), {})
-        ids = work.rows.ids[fold.valid]
-        parts.append(work.task.decode(ids, model.predict(Examples(ids, Features.of(len(ids))))))
+    parts = constant_parts(work.competition, work.task, work.rows.ids, work.target, work.weight, split)
     try:
         return score_folds(work.metric, work.task, truth, by_repeat(split, parts), work.competition.config.post)[0]
     except ScoreError:
         return None
+
+
+def constant_parts(competition: Competition, task: Any, ids: np.ndarray, target: np.ndarray, weight: np.ndarray | None, split: list[Fold]) -> list[Predictions]:
+    """The same answer for all rows that a fold validates, of those that it trains on; nothing found, where a task has that.
+
+    ids, target, weight  (n,) of the training rows
+    """
+    if hasattr(task, "nothing"):
+        return [task.nothing(ids[fold.valid]) for fold in split]
+    loss, options = competition.loss()
+    setup = Setup(task=competition.config.output["task"], outputs=task.outputs, loss=loss, loss_options=options)
+    parts = []
+    for fold in split:
+        model, own = Constant(setup), ids[fold.valid]
+        model.fit(Examples(ids[fold.train], Features.of(len(fold.train)), target[fold.train], None if weight is None else weight[fold.train]), {})
+        parts.append(task.decode(own, model.predict(Examples(own, Features.of(len(own))))))
+    return parts
 
 
 def weights_of(task: Any, metric: Metric, folders: list[Path]) -> list[float] | None:
@@ -235,11 +243,6 @@ def best_of(scores: list[float]) -> list[float]:
     """1 for the first of the greatest, 0 for the others."""
     best = int(np.argmax(scores))
     return [float(n == best) for n in range(len(scores))]
-
-
-def _setup_of_constant(work: Work) -> Setup:
-    loss, options = part(work.competition.config.train["loss"])
-    return Setup(task=work.competition.config.output["task"], outputs=work.task.outputs, loss=loss, loss_options=options)
 
 
 def by_repeat(split: list[Fold], parts: list[Predictions]) -> list[list[Predictions]]:

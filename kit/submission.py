@@ -23,13 +23,11 @@ def check(frame: pd.DataFrame, id_columns: list[str], columns: list[str], ids: p
         raise SubmissionError(f"the submission has columns {shorten(frame.columns, 10)}, and should have {shorten(wanted, 10)}")
     first, *more = (frame[c].astype("str") for c in id_columns)
     found = pd.Index(first.str.cat(more, sep=JOINT) if more else first, dtype="str")
-    problems = []
-    for text, odd in (
-        ("ids that should not be there", found.difference(ids)),
-        ("ids missing", ids.difference(found)),
-        ("ids more than once", found[found.duplicated()].unique()),
-    ):
-        if len(odd) and not (many and text != "ids that should not be there"):
+    problems, wrong_ids = [], {"ids that should not be there": found.difference(ids)}
+    if not many:
+        wrong_ids |= {"ids missing": ids.difference(found), "ids more than once": found[found.duplicated()].unique()}
+    for text, odd in wrong_ids.items():
+        if len(odd):
             problems.append(f"the submission has {len(odd)} {text}: {shorten(map(show_id, odd))}")
     for name in columns:
         values = frame[name]

@@ -136,6 +136,12 @@ def test_what_boxes_cannot_go_with_is_said_at_once():
         model(network={**ON_TRUNK, "channels": 48})
 
 
+def test_weights_of_a_loss_that_would_do_nothing_are_refused(tmp_path):
+    setup = Setup(task="detection", outputs=2, loss="detection", loss_options={"boxes": 2.0}, augment={"size": 64, "resize": "pad"})
+    with pytest.raises(ConfigError, match="weighs the parts of its loss by its own config"):
+        Detecting(setup, Detector, {"architecture": str(tmp_path), "weights": "none"})
+
+
 def batch(side: int = 64) -> dict[str, torch.Tensor]:
     """Two pictures, the second of which is empty."""
     boxes, labels = torch.zeros(2, 2, 4), torch.full((2, 2), -1)

@@ -22,6 +22,7 @@ from kit.zoo._loading import Looks, loader
 from kit.zoo._object_views import Labelled, ObjectViews, flat
 from kit.zoo._preparation import Rows
 from kit.zoo._seeing import answerable
+from kit.zoo.detector import of_hugging_face
 
 _AT_ONCE = 16  # looks
 
@@ -36,6 +37,8 @@ class Detecting(Neural):
         if self.augment.resize == "crop":
             problems.append('augment.resize = "crop": prediction would see the middle of a picture alone\nset it to "pad" or "squash"')
         problems += [f"augment.{name}: boxes of two pictures cannot be mixed: set it to 0" for name in ("mixup", "cutmix") if getattr(self.augment, name)]
+        if of_hugging_face(network_options.get("architecture", "")) and set(self.loss.weights.values()) != {1.0}:
+            problems.append("train.loss: a detector of Hugging Face weighs the parts of its loss by its own config: leave classes, boxes and masks at 1")
         if problems:
             raise ConfigError("\n".join(problems))
 

@@ -49,7 +49,7 @@ class Detector(nn.Module):
         super().__init__()
         self.weights = weights
         same = {"classes": inputs.outputs, "weights": weights, "most": most, "least_score": least_score}
-        if _of_hugging_face(architecture):
+        if of_hugging_face(architecture):
             self.body = needed("kit.zoo._query_networks", f'model.architecture = "{architecture}"').QueryNetwork(architecture, masks=self.masks, **same)
         elif trunk:
             self.body = on_trunk(architecture, trunk, side=inputs.side, channels=channels, strides=strides, coarser=coarser, regions=regions, **same)
@@ -116,5 +116,5 @@ class Detector(nn.Module):
         return {name for name, p in self.named_parameters() if id(p) not in own}
 
 
-def _of_hugging_face(architecture: str) -> bool:
+def of_hugging_face(architecture: str) -> bool:
     return "/" in architecture or Path(architecture).is_dir()
