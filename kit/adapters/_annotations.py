@@ -47,16 +47,9 @@ def listed(path: Path, *, labelled: bool, separator: str | None) -> Listed:
     Raises DataError only where the file cannot be opened; what is wrong inside is in `problems`, with counts.
     """
     name = path.name
-    try:
-        held = json.loads(_text(locate(path)))
-    except (ValueError, RecursionError) as error:  # bytes that are no text, text that is no JSON, or lists in lists without end
-        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return Listed(problems=[f"{name} is not JSON, {where}; is it whole? fetch it again"])
-    needed = ["images", "annotations"] if labelled else ["images"]
-    lacking = [k for k in needed if not isinstance(held, dict) or not _is_list_of_objects(held.get(k))]
-    if lacking:
-        has = f"its keys are {shorten(held, 8)}" if isinstance(held, dict) else f"it is a {type(held).__name__}"
-        return Listed(problems=[f'{name} has no list of objects "{k}"; {has}' for k in lacking])
+    held, problems = opened(path, ["images", "annotations"] if labelled else ["images"])
+    if held is None:
+        return Listed(problems=problems)
     ids, names, problems = _images(held["images"], name)
     labels: dict[str, list[str]] = {}
     if labelled:
@@ -68,6 +61,19 @@ def listed(path: Path, *, labelled: bool, separator: str | None) -> Listed:
     rows = pd.DataFrame({"file_name": pd.array(names, dtype="str")}, index=pd.Index(ids, dtype="str", name="id"))
     unused = not labelled and held.get("annotations")
     return Listed(rows, labels, notes=[f"{name} holds annotations: they are not used"] if unused else [])
+
+
+def opened(path: Path, needed: list[str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """(what a JSON file holds, []); or None, and why it has not these lists of objects. Raises DataError where it cannot be opened."""
+    name = path.name
+    try:
+        held = json.loads(_text(locate(path)))
+    except (ValueError, RecursionError) as error:  # bytes that are no text, text that is no JSON, or lists in lists without end
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
+        return None, [f"{name} is not JSON, {where}; is it whole? fetch it again"]
+    lacking = [k for k in needed if not isinstance(held, dict) or not is_list_of_objects(held.get(k))]
+    has = f"its keys are {shorten(held, 8)}" if isinstance(held, dict) else f"it is a {type(held).__name__}"
+    return (None if lacking else held), [f'{name} has no list of objects "{k}"; {has}' for k in lacking]
 
 
 def _images(images: list[dict], name: str) -> tuple[list[str | None], list[str | None], list[str]]:
@@ -144,7 +150,7 @@ def _key(entries: list[dict], spellings: tuple[str, ...], where: str) -> tuple[s
     return "", [f"{where} have none of the keys {', '.join(spellings)}: {has}"]
 
 
-def _is_list_of_objects(value: Any) -> bool:
+def is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 

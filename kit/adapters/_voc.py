@@ -4,6 +4,7 @@ The layout is ImageNet's too: size (width, height), and for each object name, di
 included.
 """
 
+import math
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
@@ -48,9 +49,12 @@ def read(path: Path, clip: str = "") -> tuple[Found, Counter]:
 def _number(element: ElementTree.Element, name: str, otherwise: str = "") -> float:
     text = element.findtext(name, otherwise)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError(f"says {name} = {text!r}: expected a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"says {name} = {text!r}: expected a number")
+    return number
 
 
 def text(labels: list[str], boxes: list[list[int]], width: int, height: int) -> str:

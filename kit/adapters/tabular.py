@@ -29,6 +29,7 @@ from kit.tables import (
     Tables,
     holds_arrays,
     infer_kind,
+    mended,
     typed,
     weights,
     with_ids,
@@ -38,6 +39,7 @@ from kit.tables import (
 class Tabular(Submissions):
     exceptions: list[str] = []  # what `features` takes from test rows too, in words: it is recorded in every run
     media = "image"  # kind of the column that `pictures` makes
+    tolerant = False  # whether cells of new rows that should be numbers or dates and are none count as missing: they are told in `notes`
     ids_restart = False  # whether validation rows may have ids of training rows: theirs then begin with "validation/"
 
     def __init__(
@@ -354,11 +356,15 @@ class Tabular(Submissions):
     def _new(self, schema: dict[str, Column], part: str, name: str) -> pd.DataFrame:
         text = [n for n, c in schema.items() if c.kind in TEXT_KINDS or c.date_format]
         asked = {"test": self.read_test, **({"gallery": self.read_gallery} if self.gallery_file else {})}
+        frames = {}
         if type(self).features is Tabular.features:
             asked = {part: asked[part]}
         elif self.labelled:
-            asked = {"train": lambda _: self.read_train(), **asked}
-        frames = {other: read_rows(text) for other, read_rows in asked.items()}
+            frames["train"] = self.read_train()
+            text += [c for c in frames["train"] if pd.api.types.is_string_dtype(frames["train"][c])]  # a few blank cells alone would be read as numbers
+        frames |= {other: read_rows(text) for other, read_rows in asked.items()}
+        if self.tolerant:
+            self.notes += mended(frames[part], schema, name)
         frames = {other: f.drop(columns=[*self._targets(), *(["given"] if self.valid_file else [])], errors="ignore") for other, f in frames.items()}
         return self._located(typed(self._with_features(frames)[part], schema, name), schema, name)
 
