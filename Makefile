@@ -21,11 +21,11 @@ titanic: $(ENV)/base
 
 test: $(ENV)/test
 	$(ENV)/bin/ruff check .
-	$(ENV)/bin/python -m pytest --slow=rotate
+	$(ENV)/bin/python -m pytest --slow=rotate --numprocesses=2 --dist=loadgroup
 
 test-all: $(ENV)/test
 	$(ENV)/bin/ruff check .
-	$(ENV)/bin/python -m pytest --slow=all
+	$(ENV)/bin/python -m pytest --slow=all --numprocesses=2 --dist=loadgroup
 
 lint: $(ENV)/test
 	$(ENV)/bin/ruff check .

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kit import files, folds_csv, runs
+from kit import files, folds_csv, reporting, runs
 from kit.choosing import MIXED, best_of_each, by_seed, check, first_folds, shared_folds, shares
 from kit.combining import TASK, Members, Rule, checked, combined, space_of
 from kit.competition import Competition, resolved
@@ -64,6 +64,7 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             blended=blended,
             task=task.state(),
             layout=adapter.layout(metric.needs(task.gives)),
+            flags=reporting.flags(competition, data),
         )
         answered = combined(task, blended, tested, competition.home / "runs")
         answered.write(run.folder / "test.parquet")
@@ -73,9 +74,13 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
             metric=metric.name,
             greater_is_better=metric.greater_is_better,
             **result,
+            held=run.held(),
             rows=len(tables.train),
             seconds=round(time.monotonic() - began, 2),
         )
+        ids = tables.train.index.to_numpy(dtype=object)
+        truth = folded_truth(competition, tables, task, first_folds(chosen, ids)) if scored else None
+        reporting.write(run, replace(competition, config=config), reporting.Data(task, metric, tables, truth), says.progress)
         if not scored:
             says.result(f"cv      {metric.name} unscored: there are no labels")
     return run

@@ -58,22 +58,23 @@ TABLES = (
     Step("extra_trees", ("model.name=extra_trees",), 4.0),
     Step("lightgbm, few columns", ("model.name=lightgbm", "model.column_share=0.3", "model.row_share=0.6"), 5.0),
     Step("catboost", ("model.name=catboost",), 20.0),
+    Step("realmlp", ("model.name=realmlp",), 25.0),
     Step("tabm", ("model.name=tabm",), 30.0),
     Step("xgboost", ("model.name=xgboost",), 6.0),
     Step("lightgbm, large trees", ("model.name=lightgbm", "model.leaves=127", "model.min_rows=10"), 8.0),
     Step("sparse_mlp", ("model.name=sparse_mlp",), 20.0),
     Step("knn", ("model.name=knn",), 2.0),
 )
-_LIBRARIES = {"catboost": "catboost", "xgboost": "xgboost", "tabm": "torch", "sparse_mlp": "torch"}  # model -> what it needs beyond the base
+_LIBRARIES = {"catboost": "catboost", "xgboost": "xgboost", "realmlp": "torch", "tabm": "torch", "sparse_mlp": "torch"}  # model -> what it needs beyond the base
 _BY_TASK = ("binary", "multiclass", "multilabel", "regression")  # tasks that the tables' portfolio serves
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, option: str = "--budget") -> float:
     """ "90s", "10m" or "1h30m". Raises ConfigError for anything else, and for less than five seconds."""
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
     given = sum(int(value) * unit for value, unit in zip(found.groups(), (3600, 60, 1)) if value) if found and text.strip() else 0
     if given < _LEAST:
-        raise ConfigError(f'--budget "{text}": expected a time of {_LEAST:g} seconds or more, such as 90s, 10m or 1h30m')
+        raise ConfigError(f'{option} "{text}": expected a time of {_LEAST:g} seconds or more, such as 90s, 10m or 1h30m')
     return float(given)
 
 

@@ -99,12 +99,18 @@ def new(
 @app.command()
 def data(
     competition: CompetitionName,
-    sample: Annotated[bool, typer.Option("--sample", help="write a small made data folder into sample/")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="write a small made data folder into sample/ instead")] = False,
+    into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="a folder instead of data/; COMPETITION may then be a name on Kaggle that kit does not know")] = None,
+    members: Annotated[int, typer.Option("--members", metavar="N", min=1, help="from how many members on an archive is taken for a trap")] = 100_000,
 ) -> None:
-    """Writes the competition's sample into sample/."""
-    if not sample:
-        raise KitError("fetching from Kaggle is not built yet\ndownload the files by hand into data/, or write made ones: kit data COMPETITION --sample")
-    print(_write_sample(competition, None, []))
+    """Fetches a competition's files from Kaggle into data/, going on where it stopped; or writes its sample: kit data titanic."""
+    if sample:
+        return print(_write_sample(competition, None, []))
+    from kit import fetching
+
+    slug, folder, coming = fetching.place(competition, into)
+    fetching.fetch(slug, folder, coming, _says().progress, members=members)
+    print(folder)
 
 
 @app.command()
@@ -207,6 +213,7 @@ def baselines(
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     data: Data = None,
+    tolerant: Annotated[bool, typer.Option("--tolerant", help="cells that should be numbers or dates and are none count as missing, with a warning")] = False,
 ) -> None:
     """Predicts new test files with a run's models, into RUN/predict-<fingerprint>/."""
     from kit import predict as predicting
@@ -214,7 +221,7 @@ def predict(
 
     opened = runs.open_run(run)
     folder = predicting.competition_of(opened).data(data, False)
-    print(os.path.relpath(predicting.predict(opened, folder, _says())))
+    print(os.path.relpath(predicting.predict(opened, folder, _says(), tolerant=tolerant)))
 
 
 @app.command()
@@ -237,6 +244,74 @@ def score(
             raise
         folder = None
     print(repr(predicting.grade(opened, submission, answers, folder)))
+
+
+@app.command()
+def diff(
+    one: Annotated[Path, typer.Argument(metavar="A", help="a submission, or a run folder that holds one")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="another")],
+    competition: Annotated[str, typer.Option("--competition", metavar="COMPETITION", help="whose config names the columns of ids")] = "",
+    id: Annotated[str, typer.Option("--id", metavar="A,B", help="the columns of ids; those that the values suggest where none are named")] = "",
+) -> None:
+    """Compares two submissions by id, and flags what no better model would have changed: kit diff old.csv runs/3-linear."""
+    from kit.competition import open_competition
+    from kit.diff import diff as compare
+
+    named = id.split(",") if id else []
+    if competition and not named:
+        told = open_competition(competition).config.input.get("id", "id")
+        named = [told] if isinstance(told, str) and told else list(told)
+    for line in compare(one, other, id=named):
+        print(line)
+
+
+@app.command()
+def pick(
+    competition: CompetitionName,
+    data: Data = None,
+    sample: Sample = False,
+    public_share: Annotated[float | None, typer.Option("--public-share", metavar="S", help="share of the test rows that the public leaderboard shows, such as 0.3")] = None,
+) -> None:
+    """Chooses the two submissions to select for the final, and says why: kit pick titanic --public-share 0.5."""
+    from kit.candidates import candidates
+    from kit.pick import pick as choose
+
+    opened, folder = _opened(competition, None, data, sample, None)
+    why, picks = choose(candidates(opened, folder), share=public_share)
+    for line in [*why, *picks]:
+        print(line)
+
+
+@app.command()
+def verify(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="a submission.csv of a run, or a copy of one")],
+    data: Data = None,
+    competition: Annotated[str, typer.Option("--competition", metavar="COMPETITION", help="among whose runs a copy is looked for, instead of all")] = "",
+) -> None:
+    """Rebuilds a submission from its run and compares: files, data, predictions, score; exit 1 if anything differs."""
+    from kit import verify as verifying
+
+    found = verifying.verify(submission, data, _says(), competition=competition)
+    for finding in found:
+        print(finding)
+    counts = {state: sum(f.state == state for f in found) for state in (verifying.DIFFERS, verifying.NOT_DONE)}
+    open_ = f", {counts[verifying.NOT_DONE]} could not be done" * (counts[verifying.NOT_DONE] > 0)
+    if counts[verifying.DIFFERS]:
+        print(f"not verified: {counts[verifying.DIFFERS]} differ{'s' * (counts[verifying.DIFFERS] == 1)}{open_}")
+        sys.exit(1)
+    print(f"verified{open_}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    data: Data = None,
+) -> None:
+    """Writes a run's report.html anew, a page to look at, and prints its path: kit report competitions/titanic/runs/3-lightgbm."""
+    from kit import report as reports
+    from kit import runs
+
+    print(os.path.relpath(reports.report(runs.open_run(run), data, _says())))
 
 
 @app.command()
@@ -303,6 +378,48 @@ def blend(
         raise KitError(f'--weights "{weights}": expected numbers with commas between, such as 2,1') from error
     run = blending(opened, folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
     print(run.folder / "submission.csv")
+
+
+@app.command()
+def bundle(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="the bundle's folder, instead of competitions/NAME/bundles/RUN")] = None,
+    data: Data = None,
+    wheels: Annotated[str, typer.Option("--wheels", metavar="VERSION", help="download the wheels that the run needs, for this Python, such as 3.12")] = "",
+    platform: Annotated[str, typer.Option("--platform", metavar="P", help="the machine that they are for: x86_64 or aarch64")] = "x86_64",
+    heavy: Annotated[bool, typer.Option("--heavy", help="those of hundreds of megabytes too, such as torch")] = False,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, help="test rows to expect; 0 is as many as there are here")] = 0,
+    limit: Annotated[str, typer.Option("--limit", metavar="TIME", help="of the code competition, such as 9h: a bundle that takes longer fails")] = "",
+    rehearsal: Annotated[bool, typer.Option("--rehearsal/--no-rehearsal", help="run the notebook first, without network, on test files that it has not seen")] = True,
+) -> None:
+    """Makes a folder for code competitions without internet: notebook, wheels, models; rehearsed first: kit bundle RUN --limit 9h."""
+    from kit import bundle as bundling
+    from kit import runs
+
+    asked = bundling.Asked(rehearsal, wheels, platform, heavy, rows, limit)
+    print(bundling.bundle(runs.open_run(run), out, data, _says(), asked))
+
+
+@app.command()
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    message: Annotated[str, typer.Option("--message", metavar="M", help="what Kaggle's list shows, instead of the run's name and score")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before it is sent")] = False,
+    again: Annotated[bool, typer.Option("--again", help="send a file once more that was sent before")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="send a run that is unscored, partial, or trained on other files than those in data/")] = False,
+    data: Data = None,
+) -> None:
+    """Checks a run's submission, sends it to Kaggle, and writes the public score into the run: kit submit competitions/titanic/runs/1-lightgbm."""
+    from kit import runs, submitting
+
+    def sure(what: str) -> bool:
+        if not yes and not sys.stdin.isatty():
+            raise KitError(f"{what}? there is no terminal to answer on\n--yes says so beforehand")
+        if not yes:
+            print(f"{what}? [y/N] ", end="", file=sys.stderr, flush=True)  # the command line library's own question writes on standard output too
+        return yes or sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    print(submitting.submit(runs.open_run(run), data, _says(), message=message, sure=sure, again=again, anyway=anyway))
 
 
 def _opened(name: str, overrides: list[str] | None, data: Path | None, sample: bool, preset: str | None):

@@ -105,9 +105,10 @@ class Competition:
                 return folder
         slug = self.config.kaggle
         where = f"https://www.kaggle.com/c/{slug}/data" if slug else "wherever they come from"
+        fetch = f"fetch them: kit data {self.name}; or " if slug else ""
         raise KitError(
             f"no data for {self.name}: {self.home / 'data'} is missing or empty\n"
-            f"put the files from {where} there, name their folder with --data DIR, or try it on made data: kit train {self.name} --sample"
+            f"{fetch}put the files from {where} there, name their folder with --data DIR, or try it on made data: kit train {self.name} --sample"
         )
 
     def open_adapter(self, data: Path) -> Any:

@@ -85,12 +85,18 @@ class Training:
         seed: int = 0,
         threads: int = 0,
         fold: int = -1,
+        pseudo: str = "",
+        pseudo_weight: float = 0.5,
+        pseudo_confidence: float = 0.0,
     ):
         """
         final    what predicts the test rows; "" is "refit" for forward-in-time folds, else "folds"
         loss     "" is the metric's own, else the task's
         threads  CPU threads; 0 is one for each core that this process may use
         fold     train this fold alone; -1 is all
+        pseudo   a run, by its name or its path, whose answers for the test rows are learned from as labels, fold by fold; "" is none
+        pseudo_weight      of a row with such a label, where a labelled one weighs 1
+        pseudo_confidence  0..1, for classes: only rows whose likeliest class is at least so probable get a label
         """
 
 
@@ -238,7 +244,7 @@ def _switch_model(values: dict[str, Any], name: str | None) -> dict[str, Any]:
     """Naming another model drops the options of the old one, its loss and its training loop's included."""
     if name is None or values.get("model", {}).get("name") == name:
         return values
-    kept = {k: v for k, v in values.get("train", {}).items() if k in ("final", "seed", "threads", "fold")}
+    kept = {k: v for k, v in values.get("train", {}).items() if k in ("final", "seed", "threads", "fold") or k.startswith("pseudo")}
     return {**values, "model": {"name": name}, "train": kept}
 
 

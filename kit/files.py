@@ -97,6 +97,12 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return whole_hash.hexdigest()[:16]
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _sizes(folder: Path | str, below: str) -> Iterator[tuple[str, int]]:
     """(path relative to the first folder, bytes) of every file in a folder."""
     with os.scandir(folder) as entries:

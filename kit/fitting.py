@@ -6,6 +6,7 @@ A fold that an earlier process finished is read back.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ import pandas as pd
 from kit import files, folds
 from kit.competition import Competition
 from kit.encoders import Encoders, Examples, Features
-from kit.errors import ScoreError
+from kit.errors import ConfigError, ScoreError
 from kit.estimators import Setup
 from kit.estimators.constant import Constant
 from kit.folds import Fold, Rows
 from kit.modelling import WANTS_SEARCH, embedding, gathered_with, gathering, is_open, model_of, search_of, searches, write_vectors
 from kit.predictions import Predictions
+from kit.pseudo import Labels, Pseudo
 from kit.registry import needed
 from kit.runs import Run
 from kit.scoring import Metric, Score, score_folds
 from kit.tables import Tables
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
+HISTORY = "history.csv"  # of a fold: the loss at each step of its training
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
 
 
@@ -52,13 +55,18 @@ class Work:
     run: Run
     says: Says
     stores: dict[str, Any]
+    pseudo: Pseudo | None = None
 
     @staticmethod
-    def of(competition: Competition, task: Any, metric: Metric, tables: Tables, rows: Rows, run: Run, says: Says) -> "Work":
-        """Before anything is gathered."""
+    def of(
+        competition: Competition, task: Any, metric: Metric, tables: Tables, rows: Rows, run: Run, says: Says, pseudo: Pseudo | None = None
+    ) -> "Work":
+        """Before anything is gathered. Raises ConfigError where labels of another run's folds are asked for, and the caller has folds of its own."""
+        if pseudo is None and (named := competition.config.train["pseudo"]):
+            raise ConfigError(f'train.pseudo = "{named}" has labels for its own folds, and these are others\nleave it out here: train.pseudo=""')
         weight = tables.roles["weight"].to_numpy(dtype=np.float64) if "weight" in tables.roles else None
         target = None if tables.truth is None else task.encode(tables.truth)
-        return Work(competition, task, metric, tables, rows, target, weight, run, says, {})
+        return Work(competition, task, metric, tables, rows, target, weight, run, says, {}, pseudo)
 
     def gather(self, model: Any) -> None:
         """Reads the files that cells name, as this model takes them: the cells then are positions in the stores."""
@@ -84,7 +92,7 @@ def fold_predictions(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, tes
     folder = work.run.folder / f"fold-{k}"
     if not (folder / "fold.json").is_file():
         began = time.monotonic()
-        encoders, model, found = _fitted(work, fold.train, folder, f"fold {k}")
+        encoders, model, found = _fitted(work, fold.train, folder, f"fold {k}", work.pseudo and work.pseudo.folds[k])
         valid = _validated(work, encoders, model, fold, folder)
         valid.write(folder / "oof.parquet")
         if test:
@@ -108,7 +116,7 @@ def refitted(work: Work) -> Path:
     folder = work.run.folder / "refit"
     if not (folder / "fold.json").is_file():
         known = np.arange(len(work.rows.ids)) if work.target is None or work.target.ndim > 1 or not is_open(work.task) else np.flatnonzero(work.target >= 0)
-        encoders, model, found = _fitted(work, known, folder, "refit")
+        encoders, model, found = _fitted(work, known, folder, "refit", work.pseudo and work.pseudo.everyone)
         _test(work, encoders, model, folder, known)
         files.write_json(folder / "fold.json", {"found": found})
     _forget_checkpoints(folder)
@@ -145,8 +153,11 @@ def _forget_checkpoints(folder: Path) -> None:
         left.unlink()
 
 
-def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[Encoders, Any, dict[str, Any]]:
-    """Encoders and model fitted on these training rows alone, and saved; what was found by watching is found within them too."""
+def _fitted(work: Work, train: np.ndarray, folder: Path, label: str, labels: Labels | None) -> tuple[Encoders, Any, dict[str, Any]]:
+    """Encoders and model fitted on these training rows alone, and saved; what was found by watching is found within them too.
+
+    labels  of test rows, which the model learns from beside them; encoders do not, nor is watched with them: they know the watched rows' answers
+    """
     model = model_of(work.competition, work.task, lambda line: work.progress(f"{label}  {line}"), folder / "checkpoints")
     found: dict[str, Any] = {}
     if model.watches:
@@ -161,11 +172,25 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str) -> tuple[En
         found = {key: [float(v) for v in np.median([f[key] for f in findings], axis=0)] for key in findings[0]}
     encoders = encoders_of(work)
     examples = encoded(work, encoders, train)
+    if labels is not None:
+        more = work.tables.test.iloc[labels.rows]
+        examples = work.pseudo.below(examples, encoders.transform(more), labels, more.index.to_numpy(dtype=object))
     model.fit(examples, found)
     del examples
     encoders.save(folder / "encoders.json")
     model.save(folder)
+    if history := getattr(model, "history", None):
+        write_history(folder / HISTORY, history)
     return encoders, model, found
+
+
+def write_history(path: Path, columns: dict[str, list[float]]) -> None:
+    """
+    columns  the step first, such as the epoch; then numbers of as many steps, or of fewer where a curve ended earlier
+    """
+    rows = zip_longest(*columns.values())
+    lines = [",".join(columns), *(",".join("" if v is None else f"{v:.6g}" for v in row) for row in rows)]
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 def encoders_of(work: Work) -> Encoders:

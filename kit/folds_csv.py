@@ -82,6 +82,21 @@ def read(path: Path, ids: np.ndarray) -> list[Fold]:
     return folds
 
 
+def ids(path: Path) -> np.ndarray:
+    """The ids that a folds.csv is about, as text. Raises RunError if the file is missing or has no such column."""
+    try:
+        told = pacsv.read_csv(
+            path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(column_types={"id": pa.string()}, include_columns=["id"], null_values=[]),
+        )
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: is its folder a whole run?") from error
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise RunError(f"{path} is not a folds.csv: {error}\nexpected a column id") from error
+    return told["id"].unique().to_numpy(zero_copy_only=False)
+
+
 def _other_ids(path: Path, found: list[str], ids: np.ndarray, lines: np.ndarray) -> str:
     known = set(ids.tolist())
     differences = {"has unknown ids": [id for id in found if id not in known], "lacks": ids[lines == 0], "repeats": ids[lines > 1]}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit import files
+from kit import files, registry
 from kit.competition import Competition
-from kit.config import part
+from kit.config import Training, part
 from kit.encoders import Encoders, Examples, Gathering, gathered
 from kit.errors import ConfigError
 from kit.estimators import Setup
@@ -81,7 +81,7 @@ def model_of(competition: Competition, task: Any, progress: Callable[[str], None
     if kind == "estimators":
         model = part_(setup, **options)
     else:
-        loop = {k: v for k, v in config.train.items() if k not in ("final", "loss", "seed", "threads", "fold")}
+        loop = {k: v for k, v in config.train.items() if k not in registry.options(Training)}
         if getattr(part_, "finds", False):
             model = needed("kit.estimators._detecting", f'model.name = "{config.model["name"]}"').Detecting(setup, part_, options, **loop)
         else:

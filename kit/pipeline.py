@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit import files, folds, folds_csv, runs, submission
+from kit import files, folds, folds_csv, reporting, runs, submission
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, resolved
 from kit.divided import divided
@@ -21,6 +21,7 @@ from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, e
 from kit.folds import Fold
 from kit.modelling import WANTS_SEARCH, begun_with, found_by, model_of, search_of, seen_before
 from kit.predictions import Predictions
+from kit.pseudo import files_of, labels_of, source_of
 from kit.registry import needed
 from kit.runs import Run
 from kit.scoring import Metric, Score, pooled, score_folds
@@ -39,14 +40,16 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
     model = model_of(competition, adapter.task, says.progress, None)  # refuses a loss that it does not know before any data is read
-    learned = _learned(competition)
+    learned, source = _learned(competition), source_of(competition)
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)
     task = adapter.task
     rows, split, truth = divided(competition, tables, task, says.progress)
     schema = tables.schema if learned is None else learned.schema(tables.schema)  # refuses columns that it has not learned from
-    with runs.started(competition.home / "runs", config, files.fingerprint([*adapter.files(), *begun_with(competition)])) as run:
-        work = Work.of(competition, task, metric, tables, rows, run, says)
+    pseudo = None if source is None else labels_of(source, competition, adapter.files(), tables, task, split)
+    data_files = [*adapter.files(), *begun_with(competition), *files_of(source)]
+    with runs.started(competition.home / "runs", config, files.fingerprint(data_files)) as run:
+        work = Work.of(competition, task, metric, tables, rows, run, says, pseudo)
         _announce(work, split)
         work.gather(model)
         if learned is not None:
@@ -54,6 +57,11 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             both = {side: learned.beside(getattr(work.tables, side), config.train["threads"]) for side in ("train", "test")}
             work.tables = replace(work.tables, schema=schema, **both)
             work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
+        labelled = []
+        if pseudo is not None:
+            work.result(f"pseudo  {pseudo.told(len(tables.test))}")
+            run.save(pseudo=pseudo.as_dict())
+            labelled.append(pseudo.exception(len(tables.test)))
         work.competition = _measured(work, split[0].train if split else np.arange(len(rows.ids)))
         run.save(
             competition=competition.name,
@@ -61,8 +69,9 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else seen_before(config.model)), *_gallery_seen(work)],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else seen_before(config.model)), *_gallery_seen(work), *labelled],
             layout=adapter.layout(metric.needs(task.gives)),
+            flags=reporting.flags(competition, data),
         )
         folds_csv.write(run.folder / "folds.csv", rows.ids, split)
         result = _scored(work, split, truth) if split else _unscored(work)
@@ -74,10 +83,12 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             metric=metric.name,
             greater_is_better=metric.greater_is_better,
             **result,
+            held=run.held(),
             rows=len(rows.ids),
             seconds=round(time.monotonic() - began, 2),
             peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         )
+        reporting.write(run, competition, reporting.Data(task, metric, tables, truth), work.progress)
     return run
 
 

@@ -35,43 +35,68 @@ def competition_of(run: Run) -> Competition:
     return checked(config.with_("input", data=data) if data else config, folder, stand_in="blended" in run.info)  # where data lie is no part of a run
 
 
-def predict(run: Run, data: Path, says: Says) -> Path:
+def predict(run: Run, data: Path, says: Says, *, tolerant: bool = False) -> Path:
     """The run's models on new test files, into RUN/predict-<fingerprint of the files>/. Gives the submission's path.
 
     A blend predicts with the runs that it is made of.
+
+    tolerant  whether cells that should be numbers or dates and are none count as missing, with a warning, instead of ending it
     """
     if run.info.get("state") != "finished":
         raise RunError(f"{run.folder} is not finished\ngive its training command again: it goes on where it stopped")
-    adapter, metric, tested, models = _tested(run, data, says)
+    adapter, metric, tested, models = _tested(run, data, says, tolerant)
     name = files.fingerprint(adapter.test_files())
     folder = run.folder / f"predict-{name}"
     tested.write(folder / "test.parquet")
     write_submission(adapter, adapter.task, metric, tested, run.info["post"], folder / "submission.csv")
+    run.save(predicted={**run.info.get("predicted", {}), name: files.digest(folder / "submission.csv")})
     says.result(f"data    {len(tested.ids)} test rows")
     says.result(f"model   {models} of {run.name}")
     return folder / "submission.csv"
 
 
-def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predictions, int]:
-    """(adapter, metric, predictions for the new rows, models that made them)."""
-    competition = competition_of(run)
-    adapter, metric, task = competition.open_adapter(data), competition.metric(), competition.task()
+def adapter_of(run: Run, competition: Competition, data: Path, says: Says) -> Tabular:
+    """The adapter on new files, which knows the run's classes, and its layout of a submission where there is no sample."""
+    adapter, task = competition.open_adapter(data), competition.task()
     task.restore(run.info["task"])
     adapter.task = task
     if adapter.sample_file and not _is_there(data / adapter.sample_file):
         says.progress(f"note    no {adapter.sample_file} in {data}: rows in the order of {adapter.test_file}")
         adapter.follow(*run.info["layout"])
+    return adapter
+
+
+def members(run: Run) -> list[Run]:
+    """The runs whose models predict: the run itself, or those that a blend is made of."""
+    if "blended" not in run.info:
+        return [run]
+    return [each for name in run.info["blended"]["runs"] for each in members(runs.open_run(run.folder.parent / name))]
+
+
+def schema_of(run: Run) -> dict[str, Column]:
+    """The kinds of the columns that a run's models were fitted on."""
+    return {name: Column(*c) for name, c in run.info["schema"].items()}
+
+
+def _tested(run: Run, data: Path, says: Says, tolerant: bool) -> tuple[Tabular, Metric, Predictions, int]:
+    """(adapter, metric, predictions for the new rows, models that made them)."""
+    competition = competition_of(run)
+    adapter, metric = adapter_of(run, competition, data, says), competition.metric()
+    task, adapter.tolerant = adapter.task, tolerant
     if blended := run.info.get("blended"):
-        members = [_tested(runs.open_run(run.folder.parent / name), data, Says()) for name in blended["runs"]]
+        quiet = Says(progress=says.progress) if tolerant else Says()
+        members = [_tested(runs.open_run(run.folder.parent / name), data, quiet, tolerant) for name in blended["runs"]]
         return adapter, metric, combined(task, blended, [m[2] for m in members], run.folder.parent), sum(m[3] for m in members)
-    schema = {name: Column(*c) for name, c in run.info["schema"].items()}
+    schema = schema_of(run)
     how = gathering(competition, model_of(competition, task, says.progress), says.progress)
     gallery = adapter.new_gallery(schema) if searches(task) else None
     _, rows, gallery, stores = gathered_with(gallery, None, adapter.new_rows(schema), schema, competition.config.encoders, how)
+    for note in adapter.notes if tolerant else ():
+        says.progress(f"warning {note}")
     if (run.folder / UNLABELLED).is_dir():
         rows = Learned.open(run.folder / UNLABELLED / WEIGHTS).beside(rows, competition.config.train["threads"])
     ids = rows.index.to_numpy(dtype=object)
-    folders = _with_models(run, gallery is not None)
+    folders = with_models(run, gallery is not None)
     models = (_model(competition, task, folder, stores, says) for folder in folders)
     if gallery is None:
         tested = task.average([task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))) for encoders, model in models], weights_of(task, metric, folders))
@@ -83,7 +108,7 @@ def _tested(run: Run, data: Path, says: Says) -> tuple[Tabular, Metric, Predicti
         return adapter, metric, found_by(competition, task, made), len(folders)
 
 
-def _with_models(run: Run, searched: bool) -> list[Path]:
+def with_models(run: Run, searched: bool) -> list[Path]:
     """The folders of the models that predict test rows; of a run with train.final = "last" one fold's. Raises RunError where there is none."""
     folders = [run.folder / "refit"] if (run.folder / "refit").is_dir() else sorted(run.folder.glob("fold-*"), key=lambda p: int(p.name[5:]))
     found = [folder for folder in folders if (folder / (QUERIES if searched else "test.parquet")).exists()]

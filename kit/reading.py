@@ -139,6 +139,12 @@ def _undecodable_line(data: bytes, encoding: str) -> int:
     raise AssertionError("what could not be decoded can be")
 
 
+def separator_of(path: Path, *, separator: str = "", encoding: str = "") -> str:
+    """What stands between the fields of a CSV file. Raises DataError where it cannot be read."""
+    path = locate(Path(path))
+    return _header(_head(_as_utf8(_bytes(path), encoding, path)), separator, path)[1]
+
+
 def _header(head: bytes, separator: str, path: Path) -> tuple[list[str], str]:
     first = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
     line = re.split(r"[\r\n]", _unquoted(first), maxsplit=1)[0]

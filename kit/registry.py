@@ -17,13 +17,13 @@ from typing import Any, get_type_hints
 from kit import own
 from kit.errors import ConfigError, DependencyError, did_you_mean
 
-KINDS = ("adapters", "transforms", "encoders", "estimators", "zoo", "tasks", "losses", "metrics")
+KINDS = ("adapters", "transforms", "encoders", "estimators", "zoo", "tasks", "losses", "metrics", "loggers")
 _MODULES = ("metrics",)  # a metric is its module; every other part is the one class in its file
 _EXTRA_OF = {
     "torch": "neural", "pytorch_lightning": "neural", "safetensors": "neural", "timm": "image", "PIL": "image", "albumentations": "image",
     "torchvision": "image", "transformers": "text", "tokenizers": "text", "soundfile": "audio", "soxr": "audio", "faiss": "retrieval", "lightly": "pretrain",
     "pytorch_metric_learning": "retrieval", "catboost": "boost", "xgboost": "boost", "optuna": "tune", "kaggle": "kaggle",
-    "ensemble_boxes": "detection", "numba": "tracking",
+    "ensemble_boxes": "detection", "numba": "tracking", "tensorboard": "logs", "mlflow": "mlflow", "wandb": "wandb",
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import kit
 from kit.config import Config
 from kit.errors import RunError
-from kit.files import named, read_json, write_json
+from kit.files import digest, named, read_json, write_json
 
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow", "torch", "pytorch-lightning", "catboost", "xgboost")
 
@@ -43,6 +43,12 @@ class Run:
         self.info |= changes
         write_json(self.folder / "run.json", self.info)
 
+    def held(self) -> dict[str, str]:
+        """SHA-256 of each file that the run is made of: all but run.json, logs, reports, and what was predicted later."""
+        told = [p.relative_to(self.folder) for p in sorted(self.folder.rglob("*")) if p.is_file()]
+        kept = [p for p in told if p.parts[0] not in ("run.json", "log.txt") and not p.parts[0].startswith(("predict-", ".")) and "logs" not in p.parts and p.suffix != ".html"]
+        return {str(p): digest(self.folder / p) for p in kept}
+
     def log(self, line: str) -> None:
         with named(self.folder / "log.txt"), open(self.folder / "log.txt", "a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -50,7 +56,9 @@ class Run:
 
 def command_hash(config: Config, data: str) -> str:
     """Of the resolved config, the data's fingerprint and kit's version: the same command has the same."""
-    told = json.dumps([config.as_dict(), data, kit.__version__], sort_keys=True, default=str)
+    asked = config.as_dict()
+    asked.get("train", {}).pop("loggers", None)  # who listens changes nothing
+    told = json.dumps([asked, data, kit.__version__], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

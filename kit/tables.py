@@ -161,16 +161,14 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
             problems.append(f"{source} lacks column {name!r}, which the training rows have{did_you_mean(name, set(frame.columns) - set(schema))}")
             continue
         values = frame.pop(name)
-        if column.kind == "numeric":
-            columns[name] = _numbers(values)
-        elif column.kind == "date":
-            columns[name] = _dates(values, column.date_format)
+        if column.kind in _READ:
+            columns[name] = _READ[column.kind](values, column)
         elif holds_arrays(values):
             columns[name] = values
         else:
             columns[name] = values.astype("str").mask(values.isna() | (values.astype("str") == ""))
-        if column.kind in ("numeric", "date") and columns[name] is not values:
-            lost = values.notna() & columns[name].isna() & ~values.astype("str").isin(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
+        if column.kind in _READ:
+            lost = _lost(values, columns[name])
             if lost.any():
                 held = f"a {column.kind} column in the training rows"
                 problems.append(f"{source} column {name!r} holds {shorten(values[lost].unique(), 3)} in {int(lost.sum())} rows: it is {held}")
@@ -179,6 +177,30 @@ def typed(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> pd.Dat
     if problems:
         raise DataError(bullets(problems) + "\nmend the file, or set the column's kind, for example input.columns.category = [...]")
     return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def mended(frame: pd.DataFrame, schema: dict[str, Column], source: str) -> list[str]:
+    """Cells of number and date columns that are none become missing, in place; a sentence for each column that had such cells.
+
+    For files that nobody can mend any more, where an answer for every row is wanted all the same.
+    """
+    told = []
+    for name, column in schema.items():
+        if column.kind in _READ and name in frame:
+            values = frame[name]
+            found = _READ[column.kind](values, column)
+            lost = _lost(values, found)
+            if lost.any():
+                told.append(f"{source} column {name!r} holds {shorten(values[lost].unique(), 3)} in {int(lost.sum())} rows, which are no {column.kind} values: read as missing")
+                frame[name] = found
+    return told
+
+
+def _lost(values: pd.Series, found: pd.Series) -> pd.Series:
+    """Which cells said something that was not understood."""
+    if found is values:
+        return pd.Series(False, index=values.index)
+    return values.notna() & found.isna() & ~values.astype("str").isin(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
 
 
 def _compact(values: pd.Series) -> pd.Series:
@@ -219,3 +241,4 @@ def _dates(values: pd.Series, date_format: str) -> pd.Series:
     return pd.to_datetime(values.mask(values == ""), format=date_format or "ISO8601", errors="coerce")
 
 
+_READ = {"numeric": lambda values, column: _numbers(values), "date": lambda values, column: _dates(values, column.date_format)}  # kind -> cells as its type; NaN where they are none

@@ -38,6 +38,10 @@ class Voting:
         self.model.fit(train, found)
         self.vectors, self.classes = self.model.embed(train), train.target
 
+    @property
+    def history(self) -> dict[str, list[float]]:
+        return getattr(self.model, "history", {})
+
     def remember(self, rows: Examples) -> None:
         """Lets these rows, whose classes are known, vote too."""
         self.vectors = np.concatenate([self.vectors, self.model.embed(rows)])

@@ -7,6 +7,8 @@ import os
 import zlib
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes at work have a core each
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line sets it, before any library starts threads
 
 import numpy as np
@@ -23,13 +25,22 @@ def pytest_addoption(parser):
     parser.addoption("--slow", choices=["none", "rotate", "all"], default="none", help="slow tests: none, today's part, or all")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     wanted, today = config.getoption("--slow"), datetime.date.today().toordinal() % SHARES
     for item in items:
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(_together(item)))
         if "slow" in item.keywords and wanted != "all":
             due = wanted == "rotate" and zlib.crc32(item.nodeid.encode()) % SHARES == today
             if not due:
                 item.add_marker(pytest.mark.skip(reason="slow: not today's part; --slow=all runs it"))
+
+
+def _together(item) -> str:
+    """What runs in one process, one after the other: a file, since its tests share fixtures; of the shipped competitions, each alone."""
+    path, _, test = item.nodeid.partition("::")
+    return f"{path}[{item.callspec.id}]" if path.endswith("contracts/test_competitions.py") and hasattr(item, "callspec") else path
 
 
 CONFIG = """

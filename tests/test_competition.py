@@ -166,7 +166,7 @@ def test_no_data_says_how_to_get_either(table):
         open_competition("toy", overrides=["kaggle=toys"]).data(None, False)
     assert str(error.value) == (
         "no data for toy: competitions/toy/data is missing or empty\n"
-        "put the files from https://www.kaggle.com/c/toys/data there, name their folder with --data DIR, "
+        "fetch them: kit data toy; or put the files from https://www.kaggle.com/c/toys/data there, name their folder with --data DIR, "
         "or try it on made data: kit train toy --sample"
     )
 

@@ -12,13 +12,14 @@ from kit.adapters import _sample_boxes
 from kit.album import Pictures, gather
 from kit.encoders import Examples, Features
 from kit.errors import ConfigError
-from kit.estimators import Setup
+from kit.estimators import Setup, neural
 from kit.estimators._detecting import Detecting
 from kit.estimators.nearest import Nearest
 from kit.found import Found
 from kit.losses.detection import Detection as Loss
 from kit.tasks._linking import overlaps
 from kit.zoo._inputs import Inputs
+from kit.zoo._supervised import Supervised
 from kit.zoo.detector import Detector
 
 ON_TRUNK = {"architecture": "fcos", "trunk": "test_resnet", "weights": "none", "channels": 32, "strides": [8, 16], "coarser": 0}
@@ -134,6 +135,48 @@ def test_what_boxes_cannot_go_with_is_said_at_once():
         model(network={**ON_TRUNK, "architecture": "convnet"})
     with pytest.raises(ConfigError, match="expected a multiple of 32"):
         model(network={**ON_TRUNK, "channels": 48})
+
+
+def test_each_process_needs_a_picture_of_every_batch():
+    with pytest.raises(ConfigError, match="train.batch_size = 3: .* 2 x 2 need one each\nset it to 4 or more"):
+        model(batch_size=3, devices=2, accumulate=2)
+
+
+class Watched(Supervised):
+    """Tells what each process has learned, and from which rows."""
+
+    def on_train_epoch_start(self):
+        super().on_train_epoch_start()
+        self.looked_at = []
+
+    def training_step(self, batch, position):
+        self.looked_at += batch["rows"].tolist()
+        return super().training_step(batch, position)
+
+    def on_train_end(self):
+        super().on_train_end()
+        weights = torch.cat([p.detach().flatten() for p in self.network.parameters()]).numpy()
+        np.savez(self.checkpoints / f"process-{self.trainer.global_rank}.npz", weights=weights, rows=self.looked_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["fcos", "faster_rcnn"])
+def test_two_processes_share_the_pictures_and_end_with_the_same_weights(head, tmp_path, monkeypatch):
+    monkeypatch.setattr(neural, "Supervised", Watched)
+    train, lines = examples(17), []
+    train.target[3] = train.target[3].take(np.array([], int))  # one has nothing to find, and trains no box
+    network = {**ON_TRUNK, "architecture": head, "regions": 32}
+    made = model(tmp_path, network=network, devices=2, epochs=2)
+    object.__setattr__(made.setup, "progress", lines.append)
+    made.fit(train, {})
+    first, second = (np.load(tmp_path / f"process-{n}.npz") for n in (0, 1))
+    assert np.array_equal(first["weights"], second["weights"]) and np.isfinite(first["weights"]).all()
+    assert sorted([*first["rows"], *second["rows"]]) == list(range(17)) and min(len(first["rows"]), len(second["rows"])) >= 7
+    learned = torch.cat([p.detach().flatten() for p in made.network.parameters()]).numpy()
+    assert np.array_equal(learned, first["weights"])
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    found = made.predict(examples(5, seed=9))
+    assert len(found) == 5 and all(np.isfinite(own.boxes).all() and set(own.labels.tolist()) <= {0, 1} for own in found)
 
 
 def test_weights_of_a_loss_that_would_do_nothing_are_refused(tmp_path):

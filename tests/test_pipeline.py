@@ -245,7 +245,8 @@ def test_training_from_the_run_s_own_config_is_the_same_command(table, overrides
 
 def test_resolved_config_says_what_was_left_to_defaults(table):
     config = read(table.trained() / "config.toml")
-    assert config.train | {"threads": 0} == {"final": "folds", "loss": {"name": "bce"}, "seed": 0, "threads": 0, "fold": -1}
+    usual = {"final": "folds", "loss": {"name": "bce"}, "seed": 0, "threads": 0, "fold": -1, "pseudo": "", "pseudo_weight": 0.5, "pseudo_confidence": 0.0}
+    assert config.train | {"threads": 0} == usual
     assert config.score["folds"] == {"scheme": "stratified", "count": 2, "repeats": 1, "seed": 0}
 
 

@@ -53,6 +53,7 @@ class Boosted:
         self.setup, self.options = setup, options
         self.boosters: list[Any] = []
         self.names: list[str] = []
+        self.history: dict[str, list[float]] = {}
         of_classes = {loss for losses in _OF_CLASSES.values() for loss in losses}
         suits = _OF_CLASSES.get(setup.task) or [loss for loss in self.losses if setup.task == "regression" and loss not in of_classes]
         if setup.loss not in suits:
@@ -84,7 +85,9 @@ class Boosted:
 
     def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
         """The rounds after which the watched rows no longer gain, for each output."""
-        return {"rounds": [max(self._rounds(*pair), 1) for pair in zip(self._columns(train), self._columns(watched))]}
+        found, curves = zip(*(self._rounds(*pair) for pair in zip(self._columns(train), self._columns(watched))))
+        add_curve(self.history, curves[0])
+        return {"rounds": [max(rounds, 1) for rounds in found]}
 
     def fit(self, train: Examples, found: dict[str, Any]) -> None:
         columns = self._columns(train)
@@ -119,7 +122,8 @@ class Boosted:
         self.names = saved["names"]
         self.boosters = [self._read(folder / f"model-{n}.json") for n in range(saved["boosters"])]
 
-    def _rounds(self, train: Column, watched: Column) -> int:
+    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
+        """(the best round counted from 1, the loss of the watched rows after each)"""
         raise NotImplementedError
 
     def _fitted(self, train: Column, rounds: int, seed: int) -> Any:
@@ -142,6 +146,12 @@ class Boosted:
 
     def _read(self, path: Path) -> Any:
         raise NotImplementedError
+
+
+def add_curve(history: dict[str, list[float]], losses: list[float]) -> None:
+    """One more cut's watched losses, round by round."""
+    history["round"] = list(range(1, 1 + max(len(losses), len(history.get("round", [])))))
+    history[f"watched {len(history)}"] = losses
 
 
 def as_float32(dense: np.ndarray) -> np.ndarray:

@@ -39,6 +39,9 @@ class Detecting(Neural):
         problems += [f"augment.{name}: boxes of two pictures cannot be mixed: set it to 0" for name in ("mixup", "cutmix") if getattr(self.augment, name)]
         if of_hugging_face(network_options.get("architecture", "")) and set(self.loss.weights.values()) != {1.0}:
             problems.append("train.loss: a detector of Hugging Face weighs the parts of its loss by its own config: leave classes, boxes and masks at 1")
+        given, shares = self.options, self.options["devices"] * self.options["accumulate"]
+        if given["batch_size"] and given["batch_size"] < shares:
+            problems.append(f"train.batch_size = {given['batch_size']}: a step's pictures are those of all devices and parts together, and {given['devices']} x {given['accumulate']} need one each\nset it to {shares} or more")
         if problems:
             raise ConfigError("\n".join(problems))
 

@@ -70,6 +70,16 @@ class Scaler:
         return scipy.sparse.hstack(parts, format="csr")
 
 
+    def owners(self, features: Features) -> dict[str, list[int]]:
+        """Column of the table -> the columns that `transform` makes of it, its indicator and its categories among them; hashed n-grams count together."""
+        indicated = [n for n, there in zip(features.dense_names, self.state["indicated"]) if there]
+        known = [*features.dense_names, *indicated, *np.repeat(np.array(features.code_names, dtype=object), self.state["sizes"])]
+        found: dict[str, list[int]] = {}
+        for at, owner in enumerate([*known, *["n-grams"] * (0 if features.sparse is None else features.sparse.shape[1])]):
+            found.setdefault(owner, []).append(at)
+        return found
+
+
 def _squashed(dense: np.ndarray, squash: np.ndarray) -> np.ndarray:
     if squash.any():
         dense = dense.copy()

@@ -116,10 +116,11 @@ class Catboost(Boosted):
             raise TrainingError(f'model "catboost" cannot be fitted on {len(train)} rows: {error}') from error
         return model
 
-    def _rounds(self, train: Column, watched: Column) -> int:
+    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
         stopping = {"iterations": self.options["most_rounds"], "od_type": "Iter", "od_wait": self.options["patience"], "use_best_model": True}
         model = self._train(self.parameters(len(train), self.setup.seed, train.deviation) | stopping, train, watched)
-        return model.get_best_iteration() + 1
+        losses = next(iter(model.get_evals_result()["validation"].values()))
+        return model.get_best_iteration() + 1, losses
 
     def _fitted(self, train: Column, rounds: int, seed: int) -> _Kept:
         model = self._train(self.parameters(len(train), seed, train.deviation) | {"iterations": rounds}, train)

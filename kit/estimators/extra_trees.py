@@ -87,13 +87,8 @@ class ExtraTrees:
         return scipy.sparse.csr_matrix((as_float32(x.data), x.indices, x.indptr), x.shape)
 
     def _shared_out(self, features: Features, brought: np.ndarray) -> dict[str, float]:
-        """Share of each column in what all columns bring, its indicator and its categories included; hashed n-grams count together."""
-        state = self.scaler.state
-        indicated = [n for n, there in zip(features.dense_names, state["indicated"]) if there]
-        owners = [*features.dense_names, *indicated, *np.repeat(np.array(features.code_names, dtype=object), state["sizes"])]
-        shares: dict[str, float] = {}
-        for owner, share in zip([*owners, *["n-grams"] * (len(brought) - len(owners))], brought.tolist()):
-            shares[owner] = shares.get(owner, 0.0) + share
+        """Share of each column in what all columns bring."""
+        shares = {owner: float(brought[at].sum()) for owner, at in self.scaler.owners(features).items()}
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def predict(self, rows: Examples) -> np.ndarray:

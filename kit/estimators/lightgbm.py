@@ -10,6 +10,7 @@ import scipy.sparse
 from kit.encoders import Examples, Features
 from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
+from kit.estimators._boosted import add_curve
 from kit.files import read_json, whole, write_json
 from kit.space import Choice, Real, Whole
 
@@ -61,6 +62,7 @@ class Lightgbm:
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup")}
         self.boosters: list[lightgbm.Booster] = []
         self.names: list[str] = []
+        self.history: dict[str, list[float]] = {}
         if setup.loss not in OBJECTIVES:
             raise ConfigError(f'train.loss = "{setup.loss}": model "lightgbm" knows {shorten(OBJECTIVES, 20)}')
         unknown = set(setup.loss_options) - set(_LOSS_OPTIONS.get(setup.loss, {}))
@@ -142,17 +144,19 @@ class Lightgbm:
 
     def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
         """The rounds after which the watched rows no longer gain, for each output."""
-        found = []
+        found, curves = [], []
         for column, other in zip(self._columns(train), self._columns(watched)):
-            data = self._dataset(train, column)
+            data, told = self._dataset(train, column), {}
             booster = lightgbm.train(
                 self.parameters(len(train), self.setup.seed, float(column.std()) or 1.0),
                 data,
                 self.options["most_rounds"],
                 valid_sets=[self._dataset(watched, other, reference=data)],
-                callbacks=[lightgbm.early_stopping(self.options["patience"], verbose=False)],
+                callbacks=[lightgbm.early_stopping(self.options["patience"], verbose=False), lightgbm.record_evaluation(told)],
             )
             found.append(max(booster.best_iteration, 1))
+            curves.append(next(iter(told["valid_0"].values())))
+        add_curve(self.history, curves[0])
         return {"rounds": found}
 
     def fit(self, train: Examples, found: dict[str, Any]) -> None:

@@ -7,10 +7,11 @@ import scipy.sparse
 from sklearn.linear_model import ElasticNet, ElasticNetCV, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from kit.encoders import Examples
+from kit.encoders import Examples, Features
 from kit.errors import ConfigError
 from kit.estimators import Setup, read_arrays, write_arrays
 from kit.estimators._matrix import Scaler
+from kit.files import read_json, write_json
 from kit.space import Choice, Real
 
 _PENALTIES = [0.03, 0.3, 3.0, 30.0, 300.0]
@@ -33,6 +34,7 @@ class Linear:
         self.setup, self.penalty, self.sparse = setup, penalty, sparse
         self.scaler = Scaler(skewed=skewed, even=True)
         self.weights: dict[str, np.ndarray] = {}
+        self.importances: dict[str, float] = {}
         usual = {"binary": "bce", "multilabel": "bce", "multiclass": "cross_entropy", "regression": "mse"}[setup.task]
         if setup.loss not in (usual, "mae"):  # a line through the means stands in for one through the medians
             raise ConfigError(f'train.loss = "{setup.loss}": model "linear" minimises {usual}')
@@ -48,6 +50,23 @@ class Linear:
             penalty = self.penalty or self._best_penalty(x, target, train.weight)
             fits = [self._classes(x, column, train.weight, penalty) for column in target.T]
         self.weights = {"coef": np.vstack([np.atleast_2d(c) for c, _ in fits]), "intercept": np.concatenate([np.atleast_1d(i) for _, i in fits])}
+        self.importances = self._brought(x, train.features)
+
+    def _brought(self, x, features: Features) -> dict[str, float]:
+        """Share of each column in what all columns bring: the deviation over training rows of its part of the sum, mean over the outputs."""
+        x = x[np.linspace(0, x.shape[0] - 1, min(x.shape[0], _ROWS_ASKED)).astype(np.int64)]
+        if scipy.sparse.issparse(x):
+            x = x.tocsc()
+        spreads = {}
+        for owner, at in self.scaler.owners(features).items():
+            coef = self.weights["coef"][:, at[0] : at[-1] + 1] if at[-1] - at[0] == len(at) - 1 else self.weights["coef"][:, at]
+            if len(at) == 1:  # of one column the deviation is known before it is weighed
+                own = x[:, at].toarray() if scipy.sparse.issparse(x) else x[:, at]
+                spreads[owner] = float(own.std() * np.abs(coef).mean())
+            else:
+                spreads[owner] = float((x[:, at] @ coef.T).std(axis=0).mean())
+        total = sum(spreads.values()) or 1.0
+        return {k: v / total for k, v in sorted(spreads.items(), key=lambda item: -item[1])}
 
     def _regression(self, x, y: np.ndarray, weight: np.ndarray | None):
         if self.sparse:
@@ -133,8 +152,10 @@ class Linear:
 
     def save(self, folder: Path) -> None:
         write_arrays(folder / "model.safetensors", {**self.weights, **{f"scaler.{k}": v for k, v in self.scaler.state.items()}})
+        write_json(folder / "model.json", {"importances": self.importances})
 
     def load(self, folder: Path) -> None:
         arrays = read_arrays(folder / "model.safetensors")
         self.scaler.state = {k.removeprefix("scaler."): v for k, v in arrays.items() if k.startswith("scaler.")}
         self.weights = {k: v for k, v in arrays.items() if not k.startswith("scaler.")}
+        self.importances = read_json(folder / "model.json")["importances"] if (folder / "model.json").is_file() else {}  # a run of kit 0.1 has none

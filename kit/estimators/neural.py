@@ -19,6 +19,8 @@ from kit.estimators import Setup
 from kit.estimators._network_options import check
 from kit.files import whole
 from kit.hearing import Hearing, divided
+from kit.loggers import check as check_loggers
+from kit.loggers import opened
 from kit.registry import find, needed, takes_of
 from kit.space import Choice, Real, Whole
 from kit.transforms import Augment
@@ -72,6 +74,7 @@ class Neural:
         prefetch: int = 0,
         accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto",
         devices: int = 1,
+        loggers: list[str] = [],
     ):
         """
         epochs         0 is chosen by the number of training rows
@@ -94,6 +97,7 @@ class Neural:
         workers        processes that read pictures ahead; -1 is measured
         prefetch       batches that each of them is ahead by; 0 is measured
         devices        processes that train together, each with its share of every batch
+        loggers        that hear the loss of each epoch: csv, tensorboard, mlflow, wandb; they change nothing else
         """
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
@@ -112,10 +116,12 @@ class Neural:
             self.hearing = Hearing(**heard_options)
             self.views["audio"] = SoundViews(self.hearing)
         check(setup, network, network_options, self.loss, self.options, self.augment)
+        check_loggers(loggers)
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
         self.centre, self.spread = np.zeros(1), np.ones(1)  # of the target, each (outputs,) for a regression
         self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture or a sound
+        self.history: dict[str, list[float]] = {}
 
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
@@ -155,7 +161,10 @@ class Neural:
                 module = Supervised(
                     self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.views, looking, feeding
                 )
-                run(module, setup.progress, precision=feeding.precision, **{k: self.options[k] for k in ("accelerator", "devices")})
+                run(module, setup.progress, precision=feeding.precision, **self._trainer())
+                if self.options["devices"] > 1 and setup.checkpoints:  # the process that counted is gone
+                    progress = read(setup.checkpoints, identity)
+            self.history = progress.history
         self.network.eval()
 
     def _mean_answer(self, train: Examples) -> np.ndarray:
@@ -197,10 +206,16 @@ class Neural:
                 self.prior = np.zeros(0)  # no projection: it would be learned for these views alone, and no run starts from it
             network = self._build()
             network.start()
-            devices = {k: self.options[k] for k in ("accelerator", "devices")}
+            devices = self._trainer()
             looking = Looking(augment.size if augment is not None else 0)
             losses = learn(network, rows, examples.ids, setup, looking, self._feeding(), setup.checkpoints, devices, **options)
         return network, losses
+
+    def _trainer(self) -> dict[str, Any]:
+        """How Lightning runs the training, besides its precision."""
+        given, checkpoints = self.options, self.setup.checkpoints
+        listening = opened(given["loggers"], checkpoints.parent) if checkpoints else []
+        return {"accelerator": given["accelerator"], "devices": given["devices"], "loggers": listening}
 
     def _looking(self) -> Looking:
         a, sound_mixup = self.augment, 0.0 if self.hearing is None else self.hearing.mixup
@@ -272,7 +287,7 @@ class Neural:
         """A hash of all that decides what the training does."""
         setup = self.setup
         asked = [setup.task, setup.outputs, setup.loss, setup.loss_options]
-        deciding = {k: v for k, v in self.options.items() if k not in ("workers", "prefetch")}
+        deciding = {k: v for k, v in self.options.items() if k not in ("workers", "prefetch", "loggers")}
         told = [asked, deciding, self.network_type.__qualname__, self.network_options, str(plan)]
         arrays = [*self.preparation.state.values(), train.target, train.weight]
         if self.takes:

@@ -84,17 +84,18 @@ class Xgboost(Boosted):
         told = {"feature_types": kinds, "enable_categorical": True, "nthread": self.threads(len(column))}
         return xgboost.QuantileDMatrix(values, column.target, weight=column.weight, max_bin=self.options["max_bin"], ref=reference, **told)
 
-    def _rounds(self, train: Column, watched: Column) -> int:
-        data = self._matrix(train)
+    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
+        data, told = self._matrix(train), {}
         booster = xgboost.train(
             self.parameters(len(train), self.setup.seed, train.deviation),
             data,
             self.options["most_rounds"],
             evals=[(self._matrix(watched, data), "watched")],
             early_stopping_rounds=self.options["patience"],
+            evals_result=told,
             verbose_eval=False,
         )
-        return booster.best_iteration + 1
+        return booster.best_iteration + 1, next(iter(told["watched"].values()))
 
     def _fitted(self, train: Column, rounds: int, seed: int) -> xgboost.Booster:
         return xgboost.train(self.parameters(len(train), seed, train.deviation), self._matrix(train), rounds)

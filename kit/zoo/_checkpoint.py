@@ -1,5 +1,6 @@
 """Epoch checkpoints: network, optimiser and averaged weights in one safetensors file, whole or absent, with no pickle in it."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Progress:
     optimizer  "<what>.<part>.<parameter>" -> tensor; a part is "network" or "loss"
     averaged   "<part>.<parameter or buffer>" -> its moving average, if there is one
     loss       its state: weights of its own, and what it remembers of the rows
+    history    "epoch", "loss" and "lr" -> a number for each finished epoch: the epoch counted from 1, the mean loss, the highest lr of its last step
     """
 
     epochs: int = 0
@@ -32,6 +34,7 @@ class Progress:
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     averaged: dict[str, Tensor] = field(default_factory=dict)
     loss: dict[str, Tensor] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
 
     def best(self, part: str) -> dict[str, Tensor]:
         """The state of a part as it predicts: averaged, where there are averages."""
@@ -43,7 +46,7 @@ def write(folder: Path, progress: Progress, identity: str) -> None:
     """identity  of the training: one with another does not go on from here"""
     tensors = {f"{part}.{k}": v for part in ("network", "optimizer", "averaged", "loss") for k, v in getattr(progress, part).items()}
     with whole(folder / NAME) as temporary:
-        metadata = {"epochs": str(progress.epochs), "identity": identity}
+        metadata = {"epochs": str(progress.epochs), "identity": identity, "history": json.dumps(progress.history)}
         safetensors.torch.save_file({k: _alone(v) for k, v in tensors.items()}, temporary, metadata)
 
 
@@ -56,7 +59,7 @@ def read(folder: Path, identity: str) -> Progress:
         metadata = file.metadata()
         if metadata["identity"] != identity:
             return Progress()
-        progress = Progress(int(metadata["epochs"]))
+        progress = Progress(int(metadata["epochs"]), history=json.loads(metadata.get("history", "{}")))
         for key in file.keys():  # noqa: SIM118  the file is no dict
             part, _, name = key.partition(".")
             getattr(progress, part)[name] = file.get_tensor(key)

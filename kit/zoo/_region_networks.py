@@ -1,6 +1,7 @@
 """Detectors of torchvision: by its own names, or one of its heads on any trunk of timm."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -29,6 +30,7 @@ class RegionNetwork(nn.Module):
     """A detector of torchvision as kit trains it: squares of one size go in, so its own resizing has nothing to do."""
 
     def __init__(self, detector: nn.Module, load: Callable[[], None]):
+        """load  fills in the weights to start from; processes that train together are sent it, so it is no lambda"""
         super().__init__()
         self.body, self.load = detector, load
 
@@ -62,7 +64,7 @@ def named(architecture: str, *, classes: int, side: int, weights: str, most: int
     prefix = "box_" if two_stage else ""
     limits = {f"{prefix}score_thresh": least_score, f"{prefix}detections_per_img": most}
     body = get_model(architecture, weights=None, weights_backbone=None, num_classes=classes + 1, **sides, **limits)
-    return RegionNetwork(body, lambda: _load_named(body, architecture, weights))
+    return RegionNetwork(body, partial(_load_named, body, architecture, weights))
 
 
 def _load_named(body: nn.Module, architecture: str, weights: str) -> None:
@@ -120,7 +122,7 @@ def on_trunk(
         network = detectors.MaskRCNN if head == "mask_rcnn" else detectors.FasterRCNN
         heads = _pooled(pyramid, channels, classes + 1, masks=head == "mask_rcnn")
         body = network(pyramid, rpn_anchor_generator=anchors, **heads, **limits, **same)
-    return RegionNetwork(body, lambda: backbones.load(pyramid.body, trunk, weights))
+    return RegionNetwork(body, partial(backbones.load, pyramid.body, trunk, weights))
 
 
 def _pooled(pyramid: Pyramid, channels: int, classes: int, *, masks: bool) -> dict[str, nn.Module]:

@@ -5,7 +5,7 @@ All that is random in an epoch comes from the seed and the epoch's number, so a 
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,6 +189,10 @@ class Supervised(pytorch_lightning.LightningModule):
         self.average_of = _averaged(self.network, self.loss) if self.plan.ema else {}  # not before: moving to a device makes new buffers
         before = self.progress.averaged
         self.averaged = [before[n].to(t.device) if before else t.detach().clone() for n, t in self.average_of.items()]
+        for logger in self.loggers:
+            logger.log_hyperparams(asdict(self.plan))
+        for past in range(self.progress.epochs):
+            self._log(past)
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(zlib.crc32(f"{self.plan.seed} {self.epoch} {self.trainer.global_rank}".encode()))  # for dropout
@@ -267,12 +271,22 @@ class Supervised(pytorch_lightning.LightningModule):
             freeze(self.network, self.fixed)  # what was frozen is there again for whoever looks at it
         if not self.trainer.is_global_zero:
             return
+        lr = self.plan.lr * self.shares[(self.epoch + 1) * self.plan.batches - 1]
+        for name, value in {"epoch": self.epoch + 1, "loss": mean, "lr": lr}.items():
+            self.progress.history.setdefault(name, []).append(value)
+        self._log(-1)
         if self.checkpoints is not None:
             averaged = dict(zip(self.average_of, self.averaged))
             state = state_of(self.optimizers(use_pl_optimizer=False), self)
-            progress = Progress(self.epoch + 1, self.network.state_dict(), state, averaged, self.loss.state_dict())
+            progress = Progress(self.epoch + 1, self.network.state_dict(), state, averaged, self.loss.state_dict(), self.progress.history)
             write(self.checkpoints, progress, self.identity)
         self.report(f"epoch {self.epoch + 1} of {self.plan.epochs}  loss {mean:.4f}")
+
+    def _log(self, position: int) -> None:
+        """Tells the loggers of one of the finished epochs."""
+        told = {name: values[position] for name, values in self.progress.history.items()}
+        for logger in self.loggers:
+            logger.log_metrics({name: told[name] for name in ("loss", "lr")}, step=told["epoch"])
 
     def on_train_end(self) -> None:
         with torch.no_grad():

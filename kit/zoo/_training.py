@@ -4,8 +4,9 @@ import logging
 import multiprocessing
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -20,23 +21,30 @@ from kit.zoo._supervised import Supervised
 _LOGGERS = ("pytorch_lightning", "lightning_fabric")
 
 
-def train(module: Supervised, progress: Callable[[str], None], *, accelerator: str, devices: int, precision: str) -> None:
+def train(
+    module: Supervised, progress: Callable[[str], None], *, accelerator: str, devices: int, precision: str, loggers: Sequence[Any] = ()
+) -> None:
     """Trains the module's network in place.
 
     progress  called with a line for people after each epoch
+    loggers   of Lightning, that hear the loss of each epoch
     Raises TrainingError, from whichever process it comes.
     """
+    some_stand_still = module.plan.freeze_epochs + module.plan.freeze_layers > 0
+    some_are_idle = getattr(module.network, "finds", False)  # of a detector the trunk's maps that it does not look at, and what pictures without objects leave out
     with _quiet(), _reporting(module, progress, devices):
         trainer = Trainer(
             max_epochs=module.plan.epochs - module.progress.epochs,
             accelerator=accelerator,
             devices=devices,
-            strategy=_Spawned(start_method="spawn", find_unused_parameters=module.plan.freeze_epochs + module.plan.freeze_layers > 0) if devices > 1 else "auto",  # plain ddp would start the whole command again
+            strategy=_Spawned(start_method="spawn", find_unused_parameters=some_stand_still or some_are_idle) if devices > 1 else "auto",  # plain ddp would start the whole command again
             precision=precision,
+            use_distributed_sampler=False,  # each process asks for its share already: Lightning would leave out half of that again
             accumulate_grad_batches=module.plan.accumulate,
             plugins=[SafetensorsIO()],
             deterministic=True,
-            logger=False,
+            logger=list(loggers),
+            log_every_n_steps=1,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
