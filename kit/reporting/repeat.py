@@ -24,9 +24,9 @@ def command(run: Run, competition: Competition) -> str:
     info = run.info
     name = competition.name if competition.folder.parent.name == "competitions" else str(competition.folder)
     if blended := info.get("blended"):
-        given = blended.get("weights", [])
-        asked = [*blended["runs"], *(["--method", blended["method"]] if blended["method"] != "mean" else [])]
-        asked += ["--weights", ",".join(f"{w:g}" for w in given)] if blended["method"] == "mean" and len(set(given)) > 1 else []
+        given, method = blended.get("weights", []), blended.get("method", "mean")
+        asked = [*blended["runs"], *(["--method", method] if method != "mean" else [])]
+        asked += ["--weights", ",".join(f"{w:g}" for w in given)] if method == "mean" and len(set(given)) > 1 else []
         words = ["kit", "blend", name, *asked]
     else:
         asked = [word for told in info.get("asked", []) for word in (told.split(" ", 1) if told.startswith("--") else [told])]

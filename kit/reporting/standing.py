@@ -22,7 +22,7 @@ def headline(seen: Seen) -> Html:
     bounds, whose = (info["honest"]["interval"], "if other rows were drawn") if "interval" in info.get("honest", {}) else (score["interval"], f"over {len(score['folds'])} folds")
     if bounds is not None:
         lines.append(el("p", f"95 % interval {number(bounds[0])} to {number(bounds[1])}, {whose}"))
-    if info["covered"] < info["validated"]:
+    if info["covered"] < info.get("validated", info["covered"]):  # earlier versions did not say how many
         lines.append(el("p", f"of {number(info['covered'])} of {number(info['validated'])} validated rows: a part of the folds", class_="warn"))
     if info.get("constant") is not None:
         gain = sign * (score["mean"] - info["constant"])
@@ -51,7 +51,7 @@ def siblings(seen: Seen) -> list[Run]:
     for run in runs.listed(seen.run.folder.parent):
         info = run.info
         if run.name != seen.run.name and info["state"] == "finished" and isinstance(info["score"], dict) and info["metric"] == seen.run.info["metric"]:
-            found += [run] if info["covered"] == info["validated"] else []
+            found += [run] if info["covered"] == info.get("validated", info["covered"]) else []
     return found
 
 
