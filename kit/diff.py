@@ -79,7 +79,8 @@ def _sheets(one: Path, other: Path, id: list[str]) -> tuple[Sheet, Sheet]:
             raise SubmissionError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: expected ids, and an answer for each")
         if wrong := [c for c in id if c not in frame]:
             raise SubmissionError(f"{path} has no column {shorten(wrong)}{did_you_mean(wrong[0], frame.columns)}\nname its columns of ids: --id {frame.columns[0]}")
-    found = [id or list(frame.columns[: _keys(frames)]) for frame in frames]
+    count = _keys(frames) if not id else 0
+    found = [id or list(frame.columns[:count]) for frame in frames]
     return tuple(Sheet(p, c, _joined(f, c), f.drop(columns=c)) for p, f, c in zip(paths, frames, found))
 
 
@@ -128,7 +129,9 @@ def _met(a: Sheet, b: Sheet, columns: list[tuple[str, str]], flags: dict[str, li
         plain = [f.index.str.replace(r"^0+(?=.)|\.0+$", "", regex=True) for f in frames]
         hint = "they are the same but for zeros: was an id read as a number?" if len(plain[0].intersection(plain[1])) else "are they of one competition?"
         raise SubmissionError(f"{a.path} and {b.path} share no id: {shorten(map(show_id, left.index), 3)} and {shorten(map(show_id, right.index), 3)}\n{hint}")
-    for side, lacks, ids in (("A", "B", left.index[places < 0]), ("B", "A", right.index[~right.index.isin(left.index)])):
+    alone = np.ones(len(right), bool)
+    alone[places[found]] = False
+    for side, lacks, ids in (("A", "B", left.index[places < 0]), ("B", "A", right.index[alone])):
         if len(ids):
             flags[f"{len(ids)} of {side} are not in {lacks}: {shorten(map(show_id, ids))}"] = ["ids"]
     same = (np.diff(places[found]) > 0).all()
