@@ -14,7 +14,7 @@ from kit import files, folds_csv, reporting, runs
 from kit.choosing import MIXED, best_of_each, by_seed, check, first_folds, shared_folds, shares
 from kit.combining import TASK, Members, Rule, checked, combined, space_of
 from kit.competition import Competition, resolved
-from kit.config import Config
+from kit.config import Config, read
 from kit.divided import folded_truth
 from kit.errors import RunError, ScoreError
 from kit.fitting import Says, constant_parts
@@ -28,7 +28,7 @@ from kit.scoring import Metric, Score
 from kit.stacking import METHODS, Judge
 from kit.tables import Tables
 
-__all__ = ["best_of_each", "blend", "shares"]
+__all__ = ["as_trained", "best_of_each", "blend", "shares"]
 
 MEAN = "mean"
 
@@ -84,6 +84,20 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
         if not scored:
             says.result(f"cv      {metric.name} unscored: there are no labels")
     return run
+
+
+def as_trained(competition: Competition, chosen: list[Run], asked: list[str]) -> Competition:
+    """The competition as its runs have it: a section that they agree on, such as a preset's [input], unless `asked` sets a key of it.
+
+    asked  overrides, such as "score.metric=auc"
+    """
+    config, configs = competition.config, [read(r.folder / "config.toml") for r in chosen]
+    for section in ("input", "output", "score"):
+        theirs = [{k: v for k, v in getattr(c, section).items() if k != "data"} for c in configs]
+        if theirs and all(t == theirs[0] for t in theirs) and not any(text.startswith(f"{section}.") for text in asked):
+            where = {k: v for k, v in getattr(config, section).items() if k == "data"}  # of the files, which is no part of a run
+            config = replace(config, **{section: {**theirs[0], **where}})
+    return replace(competition, config=config)
 
 
 def _config(competition: Competition, chosen: list[Run], weights: list[float], method: str) -> Config:

@@ -365,10 +365,11 @@ def blend(
 ) -> None:
     """Blends runs by their predictions into a run of its own: their mean, or by weights found out of fold and scored on other folds."""
     from kit import runs as running
-    from kit.blend import best_of_each, shares
+    from kit.blend import as_trained, best_of_each, shares
     from kit.blend import blend as blending
 
-    opened, folder = _opened(competition, [c for c in chosen or [] if "=" in c], data, sample, None)
+    asked = [c for c in chosen or [] if "=" in c]
+    opened, folder = _opened(competition, asked, data, sample, None)
     named = [c for c in chosen or [] if "=" not in c]
     home = opened.home / "runs"
     picked = [running.open_run(Path(c) if Path(c).is_dir() else home / c) for c in named] or best_of_each(running.listed(home))
@@ -376,7 +377,7 @@ def blend(
         given = [float(w) for w in weights.split(",")] if weights else []
     except ValueError as error:
         raise KitError(f'--weights "{weights}": expected numbers with commas between, such as 2,1') from error
-    run = blending(opened, folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
+    run = blending(as_trained(opened, picked, asked), folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
     print(run.folder / "submission.csv")
 
 

@@ -12,6 +12,7 @@ from ensemble_boxes import weighted_boxes_fusion
 from kit.found import Found
 
 IOU = 0.55  # from which boxes are one, as in the paper's experiments
+_LEAST_SIDE = 1e-6  # pixels: rounding leaves some boxes no width or no height, which the package would warn of one by one
 
 
 def fused(parts: Sequence[Found], weights: Sequence[float] | None = None, *, iou: float = IOU) -> Found:
@@ -19,7 +20,10 @@ def fused(parts: Sequence[Found], weights: Sequence[float] | None = None, *, iou
 
     parts    with boxes whose right and lower sides are beyond their last pixel
     weights  one a part; None for equal ones
+
+    Boxes without an area are left out.
     """
+    parts = [part.take((abs(part.boxes[:, 2:] - part.boxes[:, :2]) > _LEAST_SIDE).all(axis=1)) for part in parts]
     held = [part for part in parts if len(part)]
     if not held:
         return parts[0]

@@ -1,10 +1,14 @@
 """Runs become one by their ids, whatever their folds; what cannot be blended is refused with the reason."""
 
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from kit import blend as blending
 from kit import runs
 from kit.blend import best_of_each
+from kit.cli import app
 from kit.competition import open_competition
 from kit.errors import RunError
 from kit.files import read_json
@@ -267,3 +271,18 @@ def test_a_blend_predicts_new_rows_with_the_runs_that_it_is_made_of(table):
     run = blending.blend(competition, table.data, [runs.open_run(first), runs.open_run(second)], [], Says())
     predicted = predict(runs.open_run(run.folder), table.data, Says())
     assert predicted.read_bytes() == (run.folder / "submission.csv").read_bytes()
+
+
+def test_what_all_runs_were_trained_with_holds_for_their_blend(table):
+    """A preset may change which rows are read and how they are judged; the blend's command need not say so again."""
+    asked = ("score.metric=auc", 'input.columns.date=["listed"]')
+    one, other = trained(table, *asked), trained(table, *LINEAR, *asked)
+    done = CliRunner().invoke(app, ["blend", "toy", one.name, other.name])
+    assert done.exit_code == 0, done.output
+    found = runs.open_run(Path(done.stdout.splitlines()[-1]).parent)
+    assert found.info["metric"] == "auc" and 'date = [' in (found.folder / "config.toml").read_text()
+    done = CliRunner().invoke(app, ["blend", "toy", one.name, other.name, "score.metric=brier"])
+    assert done.exit_code == 0 and runs.open_run(Path(done.stdout.splitlines()[-1]).parent).info["metric"] == "brier"
+    unlike = trained(table)
+    done = CliRunner().invoke(app, ["blend", "toy", one.name, unlike.name])
+    assert done.exit_code == 0 and runs.open_run(Path(done.stdout.splitlines()[-1]).parent).info["metric"] == "log_loss"  # the config's

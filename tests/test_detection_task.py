@@ -85,6 +85,15 @@ def test_models_are_fused_by_confidence_and_a_lonely_box_loses_some():
     assert rows.loc["car", "score"] == pytest.approx(0.4) and rows.loc["dog", "score"] == pytest.approx(0.4)
 
 
+def test_boxes_whose_sides_rounding_took_away_are_no_boxes_to_fuse():
+    pytest.importorskip("ensemble_boxes")
+    made = task()
+    flat, whole = Found.of([0, 1], boxes=[[10.26, 3, 10.3, 9], [0, 0, 10, 10]], scores=[0.9, 0.8]), Found.of([1], boxes=[[0, 0, 10, 10]], scores=[0.4])
+    given = [made.decode(["a", "b"], [flat, flat.take(np.array([0]))]), made.decode(["a", "b"], [whole, Found.of([], boxes=[])])]
+    rows = made.average(given).rows
+    assert rows[["id", "label", "x1", "y1", "x2", "y2"]].to_numpy().tolist() == [["a", "dog", 0, 0, 9, 9]]
+
+
 def test_overlaps_by_hand():
     assert overlaps(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0], [5, 5, 6, 6]])).tolist() == [[2 / 6, 0]]
 

@@ -58,7 +58,8 @@ def held(boxes: pd.DataFrame, ids: Sequence[str], sizes: np.ndarray, *, inclusiv
     dropped = Counter({DEGENERATE: int(degenerate.sum()), OUTSIDE: int(outside.sum())})
     why = ", ".join(f"{count} {why}" for why, count in dropped.items() if count)
     if dropped.total() > kept.sum():
-        raise DataError(f"{dropped.total()} of {len(kept)} boxes of {source} are none: {why}\nare their numbers what input.cells says: corners, or width and height? is the file of these pictures?")
+        asked = "[x, y, width, height] in pixels" if form_of(source) == "json" else "what input.cells says: corners, or width and height"
+        raise DataError(f"{dropped.total()} of {len(kept)} boxes of {source} are none: {why}\nare their numbers {asked}? is the file of these pictures?")
     told = [f"boxes of {source} that were dropped: {why}"] if why else []
     told += [f"{int(cut.sum())} of {len(kept)} boxes of {source} reach beyond their picture, and were cut to it"] if cut.any() else []
     return found, told

@@ -49,7 +49,7 @@ def _counts(seen: Seen, predictions: Predictions, truth: pd.DataFrame) -> list[C
     most = int(min(max(there.max(initial=0), said.max(initial=0)), 24))
     edges = np.arange(-0.5, most + 1.5)
     shares = [np.histogram(np.minimum(v, most), edges)[0] / max(len(v), 1) for v in (there, said)]
-    plot = Plot(Axis(-0.5, most + 0.5, "objects of a picture"), Axis(0, float(np.max(shares)) * 1.08 or 1.0, "share of pictures"), "pictures by the number of their objects")
+    plot = Plot(Axis(-0.5, most + 0.5, "objects of a picture", whole=True), Axis(0, float(np.max(shares)) * 1.08 or 1.0, "share of pictures"), "pictures by the number of their objects")
     plot.bars(edges, shares[0], "quiet")
     plot.bars(edges, shares[1], "a")
     cards = [Card("How many objects", together(plot.svg(), legend(("quiet", "true"), ("a", f"said with a score of {_SURE} or more"))))]

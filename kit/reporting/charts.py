@@ -22,12 +22,14 @@ class Axis:
     low, high  the values at its ends
     label      what it measures, with its unit
     log        whether it is logarithmic; both ends are above 0 then
+    whole      whether it counts: no ticks between whole numbers
     """
 
     low: float
     high: float
     label: str = ""
     log: bool = False
+    whole: bool = False
 
     @staticmethod
     def over(values: Sequence[float] | np.ndarray, label: str = "", *, log: bool = False, from_zero: bool = False) -> "Axis":
@@ -51,11 +53,15 @@ class Axis:
         """Round values within it."""
         if self.log:
             powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            if len(powers) > 1:
+            if len(powers) > 2:
                 return [10.0**p for p in powers][:: -(-len(powers) // most)]
+            few = [m * 10.0**p for p in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1) for m in (1, 2, 5)]
+            if len(inside := [v for v in few if self.low <= v <= self.high]) > 1:
+                return inside
         rough = (self.high - self.low) / most
         unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m >= rough * 0.999)
+        step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m >= rough * 0.999 and (not self.whole or unit * m % 1 == 0 or m == 10))
+        step = max(step, 1.0) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         return [round(n * step, 12) for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
@@ -68,10 +74,11 @@ class Plot:
         title    what it shows, for those who do not see it
         x_ticks  (value, text) in the place of round values
         """
-        self.x, self.y, self.title, self.size, self.left = x, y, title, (width, height), left
+        y_ticks = [(v, _short(v)) for v in y.ticks()]
+        room = round(22 + _LETTER * max((len(text) for _, text in y_ticks), default=0))  # of their texts, and of the label beside them
+        self.x, self.y, self.title, self.size, self.left = x, y, title, (width, height), max(left, room if y.label else 0)
         self.marks: list[Html] = []
-        ticks = [(v, _short(v)) for v in x.ticks()] if x_ticks is None else x_ticks
-        self._frame(ticks, [(v, _short(v)) for v in y.ticks()])
+        self._frame([(v, _short(v)) for v in x.ticks()] if x_ticks is None else x_ticks, y_ticks)
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
         width, height = self.size
@@ -245,4 +252,6 @@ def _short(value: float) -> str:
         for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
             if size >= unit:
                 return f"{value / unit:.3g}{letter}".replace("-", "−")
+    if size >= 1000:
+        return f"{value:.0f}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−") if size >= 1e-3 or not size else f"{value:.0e}".replace("e-0", "e-").replace("-", "−")

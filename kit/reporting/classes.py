@@ -43,7 +43,7 @@ def binary(seen: Seen, predictions: Predictions, truth: pd.DataFrame) -> tuple[l
             )
         )
     names = np.array(task.classes, dtype=object)
-    words = [f"{names[s]}, p = {number(q, 3)}" for s, q in zip(said, p)]
+    words = [f"{names[s]}, p = {q:.3f}" for s, q in zip(said, p)]
     judged = Judged(predictions.ids, np.abs(np.asarray(true) - p), words, list(names[np.asarray(true)]), np.asarray(said) == true, "distance of the probability from the truth", list(names[np.asarray(true)]))
     return cards, judged
 
@@ -66,7 +66,7 @@ def multiclass(seen: Seen, predictions: Predictions, truth: pd.DataFrame) -> tup
     if (card := _shares(seen, codes[0], classes)) is not None:
         cards.append(card)
     errors = np.where(right, 1 - of_true, 1 + of_said - of_true)
-    words = [f"{c}, {number(s, 3)}" for c, s in zip(spoken, of_said)]
+    words = [f"{c}, {s:.3f}" for c, s in zip(spoken, of_said)]
     return cards, Judged(predictions.ids, errors, words, real, right, "wrong ones by their confidence, then right ones by their doubt", real)
 
 
@@ -136,15 +136,13 @@ def _tested(seen: Seen) -> pd.DataFrame | None:
 
 def _shares(seen: Seen, true: np.ndarray, classes: list[str]) -> Card | None:
     """The commonest classes: their share of the training rows, and of what is said of the test rows."""
-    tested = _tested(seen)
-    if tested is None or not len(tested):
+    path, task = seen.run.folder / "test.parquet", seen.data.task
+    tested = Predictions.read(path) if path.is_file() else None
+    if tested is None or not len(tested.ids):
         return None
-    if "labels" in tested:
-        first = pd.Series([labels[0] if len(labels) else _NONE for labels in tested["labels"]])
-    else:
-        columns = [f"p_{c}" for c in seen.data.task.classes]
-        first = pd.Series(np.array(seen.data.task.classes, dtype=object)[tested[columns].to_numpy(dtype=np.float64).argmax(axis=1)])
-    said = first.value_counts(normalize=True)
+    unasked = pd.DataFrame({"id": tested.ids, task.targets[0]: task.classes[0]})  # what is true of them is not looked at
+    _, first = task.for_metric("label", unasked, tested, seen.run.info["post"])
+    said = pd.Series([_NONE if task.open_set and str(v) == task.unknown else str(v) for v in first]).value_counts(normalize=True)
     known = np.bincount(true[true >= 0], minlength=len(classes)) / max((true >= 0).sum(), 1)
     order = np.argsort(-known, kind="stable")[:10]
     rows = []

@@ -27,7 +27,7 @@ def multilabel(seen: Seen, predictions: Predictions, truth: pd.DataFrame) -> tup
     most = int(min(max(true.sum(axis=1).max(), said.sum(axis=1).max()), 30))
     edges = np.arange(-0.5, most + 1.5)
     counts = [np.histogram(np.minimum(m.sum(axis=1), most), edges)[0] / len(m) for m in (true, said)]
-    plot = Plot(Axis(-0.5, most + 0.5, "labels of a row"), Axis(0, float(np.max(counts)) * 1.08 or 1.0, "share of rows"), "rows by the number of their labels")
+    plot = Plot(Axis(-0.5, most + 0.5, "labels of a row", whole=True), Axis(0, float(np.max(counts)) * 1.08 or 1.0, "share of rows"), "rows by the number of their labels")
     plot.bars(edges, counts[0], "quiet")
     plot.bars(edges, counts[1], "a")
     cards = [

@@ -38,7 +38,7 @@ def curves(seen: Seen) -> Card | None:
     watched = step == "round"
     everything = np.concatenate([values for *_, values in lines])
     top = float(np.percentile(everything, 99.5)) if watched else float(everything.max())  # first rounds would flatten the rest
-    plot = Plot(Axis(1, max(len(values) for *_, values in lines) + 1e-9 or 2, step), Axis.over([float(everything.min()), top], "loss of watched rows" if watched else "training loss"), "loss step by step")
+    plot = Plot(Axis(1, max(len(values) for *_, values in lines) + 1e-9 or 2, step, whole=True), Axis.over([float(everything.min()), top], "loss of watched rows" if watched else "training loss"), "loss step by step")
     for name, steps, column, values in lines:
         picked = np.unique(np.linspace(0, len(values) - 1, _POINTS).round().astype(int))
         plot.line([steps[n] for n in picked], [min(values[n], plot.y.high) for n in picked], "a thin", f"{name}, {column}: {number(values[-1])} at the end")

@@ -43,11 +43,12 @@ def joined(parts: list[Html], between: str = "") -> Html:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """With so many digits that count; whole numbers with thin spaces between thousands."""
+    """With so many digits that count; whole numbers from 10,000 with thin spaces between thousands."""
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e12:
-        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+        told = f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}" if abs(value) >= 10_000 else "")
+        return told.replace("-", "−")
     size = abs(value)
     if size >= 10**digits:
         return number(round(value))

@@ -52,7 +52,7 @@ p{margin:0}
 .tiles dt{color:var(--soft);font-size:12.5px}
 .tiles dd{margin:0;font-size:20px;font-weight:560;letter-spacing:-.01em}
 .tiles small{display:block;font-size:12.5px;font-weight:400;color:var(--soft);letter-spacing:0}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:20px}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:20px;grid-auto-flow:dense}
 .card,section.wide{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:18px 20px 16px;min-width:0}
 .card.wide{grid-column:1/-1}
 section.wide{margin-top:20px}

@@ -84,4 +84,4 @@ def beside(seen: Seen) -> Card | None:
         told = f"{run.name}: {number(score['mean'])} {' '.join(map(str, run.info.get('asked', [])))}"
         rows.append(Row(run.name, score["mean"], score["mean"] - reach, score["mean"] + reach, run is seen.run, clean(told, 200)))
     note = f"the best {len(shown)} of {len(everyone)}; " if len(everyone) > len(shown) else ""
-    return Card("Beside other runs", rows_chart(rows, seen.run.info["metric"], "scores of this run and of others"), f"{note}± one standard error; `kit runs` says which differences are noise")
+    return Card("Beside other runs", rows_chart(rows, seen.run.info["metric"], "scores of this run and of others"), f"{note}± one standard error; kit runs says which differences are noise")
