@@ -5,7 +5,7 @@
 TABLES holds for each table a folder with train.csv, test.csv and sample_submission.csv, beside it NAME.answers.csv, and tables.json
 with each table's target and metric. PYTHON is the interpreter of an environment that has that peer. A peer gets the two files and the
 metric; seconds are of its whole process, reading and importing included. kit gets the folder (`kit new NAME --from DIR`), and for each
-table the portfolio that ships, or that of a JSON file (--portfolio: table -> list of label, overrides and cost).
+table the portfolio that ships, or its steps in another order (--portfolio, a JSON file: table -> labels of the steps that come first).
 Answers grade what is finished. Prints a row a table and mean ranks, and keeps `beside_peers.jsonl` in the current folder: what it
 holds is not run again.
 """
@@ -29,14 +29,14 @@ from pathlib import Path
 from kit import budget
 from kit.competition import open_competition
 from kit.fitting import Says
-name, seconds, steps = sys.argv[1], float(sys.argv[2]), json.loads(sys.argv[3])
+name, seconds, first = sys.argv[1], float(sys.argv[2]), ["constant", *json.loads(sys.argv[3])]
 opened = open_competition(name)
-chosen = [budget.Step(s["label"], tuple(s["overrides"]), s["cost"]) for s in steps] if steps else None
+chosen = sorted(budget.TABLES, key=lambda s: first.index(s.label) if s.label in first else len(first)) if len(first) > 1 else None
 print(budget.spend(name, opened.data(None, False), Says(print), seconds=seconds, began=began, steps=chosen))
 """  # in a file of its own, as processes that fork want it
 
 
-def kit(folder: Path, name: str, metric: str, seconds: float, steps: list[dict]) -> dict:
+def kit(folder: Path, name: str, metric: str, seconds: float, first: list[str]) -> dict:
     home = Path("beside") / f"{name}-{seconds:.0f}"
     home.mkdir(parents=True, exist_ok=True)
     call = [sys.executable, "-m", "kit"]
@@ -45,7 +45,7 @@ def kit(folder: Path, name: str, metric: str, seconds: float, steps: list[dict])
     began = time.monotonic()
     script = home / "spend.py"
     script.write_text(SPENT)
-    done = subprocess.run([sys.executable, script.name, name, str(seconds), json.dumps(steps)], capture_output=True, text=True, cwd=home)
+    done = subprocess.run([sys.executable, script.name, name, str(seconds), json.dumps(first)], capture_output=True, text=True, cwd=home)
     took = time.monotonic() - began
     if done.returncode:
         return {"seconds": took, "failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else str(done.returncode)}
@@ -79,13 +79,13 @@ def main() -> None:
     parser.add_argument("tables", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, nargs="+", default=[120.0])
-    parser.add_argument("--portfolio", type=Path, help="a JSON file: for each table the steps to train instead of those that ship")
+    parser.add_argument("--portfolio", type=Path, help="a JSON file: for each table the steps that come first")
     parser.add_argument("--busy", type=int, default=0, help="other busy processes while each runs")
     for who in ("autogluon", "flaml", "lightgbm"):
         parser.add_argument(f"--{who}", metavar="PYTHON")
     options = parser.parse_args()
     known = json.loads((options.tables / "tables.json").read_text())
-    steps = json.loads(options.portfolio.read_text()) if options.portfolio else {}
+    first = json.loads(options.portfolio.read_text()) if options.portfolio else {}
     peers = {who: python for who in ("autogluon", "flaml", "lightgbm") if (python := getattr(options, who))}
     kept = Path("beside_peers.jsonl")
     results = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
@@ -98,7 +98,7 @@ def main() -> None:
                     continue
                 with Busy(options.busy):
                     metric, target = known[name]["metric"], known[name]["target"]
-                    found = kit(folder, name, metric, seconds, steps.get(name, [])) if who == "kit" else peer(who, peers[who], folder, target, metric, seconds)
+                    found = kit(folder, name, metric, seconds, first.get(name, [])) if who == "kit" else peer(who, peers[who], folder, target, metric, seconds)
                 if "submission" in found:
                     found["answers"] = graded(name, seconds, found["submission"], answers)
                 results.append({**key, **found})

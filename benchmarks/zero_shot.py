@@ -9,8 +9,8 @@ A portfolio is grown greedily: next comes the candidate that lowers the loss of 
 tables. Weights are greedy selection's of one half of the rows, scored on the other half, both ways; a table's loss is counted from 0, the
 best blend of all candidates, to 1, the constant.
 For each table the portfolio is grown on the other tables alone and then measured on it: that is what zero_shot.json holds and what the
-benchmark beside other libraries uses. The portfolio of all tables is the one that kit ships. Keeps `zero_shot.jsonl`; what it holds is
-not trained again.
+benchmark beside other libraries uses. The portfolio of all tables is the beginning of the one that kit ships. Keeps `zero_shot.jsonl`;
+what it holds is not trained again.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit import runs
+from kit import budget, runs
 from kit.blend import _Blending, _common
 from kit.choosing import shared_folds
 from kit.combining import Members, space_of
@@ -38,25 +38,7 @@ from kit.predictions import Predictions, joined
 from kit.stacking import greedy
 from kit.tables import Tables
 
-CANDIDATES = {
-    "lightgbm, quick": ["model.name=lightgbm", "model.rounds=100", "model.learning_rate=0.1"],
-    "lightgbm": ["model.name=lightgbm"],
-    "lightgbm, random cuts": ["model.name=lightgbm", "model.extra_trees=true"],
-    "lightgbm, few columns": ["model.name=lightgbm", "model.column_share=0.3", "model.row_share=0.6"],
-    "lightgbm, large trees": ["model.name=lightgbm", "model.leaves=127", "model.min_rows=10"],
-    "lightgbm, small trees": ["model.name=lightgbm", "model.leaves=6", "model.min_rows=20"],
-    "lightgbm, slow": ["model.name=lightgbm", "model.learning_rate=0.02"],
-    "lightgbm, large leaves": ["model.name=lightgbm", "model.min_rows=100", "model.l2=30"],
-    "linear": ["model.name=linear"],
-    "knn": ["model.name=knn"],
-    "extra_trees": ["model.name=extra_trees"],
-    "catboost": ["model.name=catboost"],
-    "xgboost": ["model.name=xgboost"],
-    "mlp": ["model.name=mlp"],
-    "sparse_mlp": ["model.name=sparse_mlp"],
-    "tabm": ["model.name=tabm"],
-    "realmlp": ["model.name=realmlp"],
-}
+CANDIDATES = {step.label: list(step.overrides) for step in budget.TABLES if step.label != "constant"}
 LOOKED_AT = 2_000  # out-of-fold rows of a table
 LONGEST = 10  # steps of a portfolio
 MOST_SECONDS = 400  # of one training
@@ -182,16 +164,13 @@ def main() -> None:
     for name in known:
         with chdir(Path("zero_shot") / name):
             tables[name] = Table(name, {m["label"]: m for m in made if m["table"] == name and "run" in m and m["label"] in labels})
-    cost = {label: float(np.median([t.seconds[label] / t.seconds["lightgbm, quick"] for t in tables.values() if label in t.seconds])) for label in labels}
     portfolios = {}
     print("| left out | portfolio of the others | its loss at 1, 3, 5 steps and whole | lightgbm alone |\n|---|---|---|---|")
     for name, table in tables.items():
-        steps = grown([t for other, t in tables.items() if other != name], labels)
-        portfolios[name] = [{"label": s, "overrides": CANDIDATES[s], "cost": round(cost[s], 1)} for s in steps]
+        portfolios[name] = steps = grown([t for other, t in tables.items() if other != name], labels)
         reached = [table.loss(frozenset(steps[:k])) for k in (1, 3, 5, len(steps))]
-        print(f"| {name} | {', '.join(steps)} | {' '.join(f'{r:.3f}' for r in reached)} | {table.loss(frozenset(['lightgbm'])):.3f} |", flush=True)
-    whole = grown(list(tables.values()), labels)
-    print(f"\nof all tables: {', '.join(f'{s} ({cost[s]:.1f})' for s in whole)}")
+        print(f"| {name} | {'; '.join(steps)} | {' '.join(f'{r:.3f}' for r in reached)} | {table.loss(frozenset(['lightgbm'])):.3f} |", flush=True)
+    print(f"\nof all tables: {'; '.join(grown(list(tables.values()), labels))}")
     Path("zero_shot.json").write_text(json.dumps(portfolios, indent=1))
 
 
