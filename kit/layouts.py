@@ -30,6 +30,8 @@ def pictured(data: Path, given: Config) -> Inferred | None:
     form = {k: given.input[k] for k in ("separator", "encoding") if k in given.input}
     known, ignored = tables(data, form)
     looked = Looked(data, given, known, ignored, form)
+    if not given.output:
+        _refuse_boxes(looked)
     found = _lists(looked) or queries_and_gallery(looked) or _class_folders(looked) or _table_of_names(looked)
     if found is None:
         looked = Looked(data, given, known, ignored, form, kind="audio")
@@ -46,6 +48,23 @@ def pictured(data: Path, given: Config) -> Inferred | None:
 
 def _validates(name: str) -> bool:
     return bool(re.search(r"val|dev", name.lower()))
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------------------
+
+_CORNERS = ({"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"}, {"x_min", "y_min", "x_max", "y_max"}, {"x", "y", "w", "h"}, {"x", "y", "width", "height"}, {"bbox"})
+
+
+def _refuse_boxes(looked: Looked) -> None:
+    """Raises KitError for lists and tables of boxes, which say where things are: labels of whole pictures would be the lesser half of them."""
+    lists = [p.name for p in sorted(looked.data.glob("*.json")) if p.is_file() and len(_keys(p)) == 2 and _holds(p, "bbox")]
+    boxed = [t.name for t in looked.known if any(corners <= {str(c).lower() for c in t.columns} for corners in _CORNERS)]
+    if lists or (len(boxed) == 1 and looked.folders()):
+        raise KitError(
+            f"{shorten(lists or boxed)} in {looked.data} has boxes: the files are of a detection\n"
+            f"for boxes: kit new NAME --template detection --from {looked.data}\n"
+            "for something else that the pictures have: name it and its kind, output.target=NAME output.task=TASK"
+        )
 
 
 # --- lists in JSON ---------------------------------------------------------------------------------------------------------------
@@ -84,10 +103,14 @@ def _lists(looked: Looked) -> Inferred | None:
 
 def _keys(path: Path) -> set[str]:
     """Which of the two lists a JSON file names, looked for in its bytes: the file may be large."""
+    return {key for key in ("images", "annotations") if _holds(path, key)}
+
+
+def _holds(path: Path, key: str) -> bool:
     if not path.stat().st_size:
-        return set()
+        return False
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-        return {key for key in ("images", "annotations") if held.find(f'"{key}"'.encode()) >= 0}
+        return held.find(f'"{key}"'.encode()) >= 0
 
 
 def _where(found: Inferred, looked: Looked, lists: dict[str, Listed]) -> None:

@@ -247,3 +247,13 @@ def test_a_detector_trains_in_two_processes_to_one_run_whose_out_of_fold_predict
     assert submission["ImageId"].tolist() == ["like-a", "like-b", "like-c"]
     predicted, _ = kit("predict", run)
     assert Path(predicted[-1]).read_bytes() == (run / "submission.csv").read_bytes()
+
+
+@pytest.mark.parametrize("form", MADE)
+def test_without_the_template_boxes_are_recognised_and_the_template_is_named(kit, tmp_path, form):
+    data = MADE[form][0](tmp_path / "files")
+    if form == "table":
+        pd.DataFrame({"image": ["like-a.png"], "PredictionString": [""]}).to_csv(data / "sample_submission.csv", index=False)
+    _, err = kit("new", "boxes", "--from", data, code=1)
+    assert {"coco": "train.json", "table": "train.csv"}[form] in err and "has boxes" in err and f"kit new NAME --template detection --from {data}" in err
+    assert not Path("competitions").exists()
