@@ -358,7 +358,7 @@ def _asked(run: Any) -> str:
 def blend(
     competition: CompetitionName,
     chosen: Annotated[list[str] | None, typer.Argument(metavar="[RUN|KEY=VALUE]...", help="run folders or names; none is every finished run of one best model each, with its other seeds")] = None,
-    method: Annotated[str, typer.Option("--method", metavar="M", help="mean, greedy selection, stack, or best: the best run alone")] = "mean",
+    method: Annotated[str, typer.Option("--method", metavar="M", help="mean, greedy selection, steady: half of it and half of the best ones' mean, stack, or best: the best run alone")] = "mean",
     weights: Annotated[str, typer.Option("--weights", metavar="A,B", help="of the mean, one for each run; equal where not given")] = "",
     data: Data = None,
     sample: Sample = False,

@@ -306,6 +306,8 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
     known = {**options(Training), **(options(loop) if loop is not None else {})}
     mine = {k: v for k, v in config.train.items() if k in options(Training)}
     problems += check_options(Training, mine, "train")
+    if mine.get("final") == "further" and loop is None:
+        problems.append(f'train.final = "further": model "{name}" has no epochs to go on with\nset it to "refit"')
     others = {k: v for k, v in config.train.items() if k not in mine}
     if loop is not None:
         problems += check_options(loop, others, "train")

@@ -80,7 +80,7 @@ class Training:
     def __init__(
         self,
         *,
-        final: Literal["folds", "refit", "last", ""] = "",
+        final: Literal["folds", "refit", "further", "last", ""] = "",
         loss: Part = "",
         seed: int = 0,
         threads: int = 0,
@@ -90,7 +90,8 @@ class Training:
         pseudo_confidence: float = 0.0,
     ):
         """
-        final    what predicts the test rows; "" is "refit" for forward-in-time folds, else "folds"
+        final    what predicts the test rows: the folds' models; one of all rows ("refit"); the network of the only fold after a few more epochs on
+                 all rows ("further"); the last fold's. "" is "refit" for forward-in-time folds, else "folds"
         loss     "" is the metric's own, else the task's
         threads  CPU threads; 0 is one for each core that this process may use
         fold     train this fold alone; -1 is all

@@ -111,12 +111,16 @@ def fold_predictions(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, tes
     return Predictions.read(folder / "oof.parquet")
 
 
-def refitted(work: Work) -> Path:
-    """The folder of one model fitted on all rows, with what it makes of the test rows."""
+def refitted(work: Work, begun: Path | None = None) -> Path:
+    """The folder of one model fitted on all rows, with what it makes of the test rows.
+
+    begun  the folder of a fold's network, which goes on from there; None begins anew
+    """
     folder = work.run.folder / "refit"
     if not (folder / "fold.json").is_file():
         known = np.arange(len(work.rows.ids)) if work.target is None or work.target.ndim > 1 or not is_open(work.task) else np.flatnonzero(work.target >= 0)
-        encoders, model, found = _fitted(work, known, folder, "refit", work.pseudo and work.pseudo.everyone)
+        labels = work.pseudo and work.pseudo.everyone
+        encoders, model, found = _fitted(work, known, folder, "refit", labels) if begun is None else _further(work, known, folder, begun, labels)
         _test(work, encoders, model, folder, known)
         files.write_json(folder / "fold.json", {"found": found})
     _forget_checkpoints(folder)
@@ -171,17 +175,35 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str, labels: Lab
             findings.append(model.watch(examples, _examples(work, train[watched], encoders.transform(work.tables.train.iloc[train[watched]]))))
         found = {key: [float(v) for v in np.median([f[key] for f in findings], axis=0)] for key in findings[0]}
     encoders = encoders_of(work)
-    examples = encoded(work, encoders, train)
-    if labels is not None:
-        more = work.tables.test.iloc[labels.rows]
-        examples = work.pseudo.below(examples, encoders.transform(more), labels, more.index.to_numpy(dtype=object))
-    model.fit(examples, found)
-    del examples
+    model.fit(_with_labels(work, encoders, encoded(work, encoders, train), labels), found)
+    _keep(folder, encoders, model)
+    return encoders, model, found
+
+
+def _further(work: Work, train: np.ndarray, folder: Path, begun: Path, labels: Labels | None) -> tuple[Encoders, Any, dict[str, Any]]:
+    """The network of a fold after more epochs on these rows, with what the fold knew of columns: they are as wide as it has learned."""
+    model = model_of(work.competition, work.task, lambda line: work.progress(f"further  {line}"), folder / "checkpoints")
+    model.load(begun)
+    encoders = Encoders.load(begun / "encoders.json", work.stores)
+    examples = _examples(work, train, encoders.transform(work.tables.train.iloc[train]))
+    model.further(_with_labels(work, encoders, examples, labels))
+    _keep(folder, encoders, model)
+    return encoders, model, {}
+
+
+def _with_labels(work: Work, encoders: Encoders, examples: Examples, labels: Labels | None) -> Examples:
+    """Test rows with labels below the training rows, where there are such."""
+    if labels is None:
+        return examples
+    more = work.tables.test.iloc[labels.rows]
+    return work.pseudo.below(examples, encoders.transform(more), labels, more.index.to_numpy(dtype=object))
+
+
+def _keep(folder: Path, encoders: Encoders, model: Any) -> None:
     encoders.save(folder / "encoders.json")
     model.save(folder)
     if history := getattr(model, "history", None):
         write_history(folder / HISTORY, history)
-    return encoders, model, found
 
 
 def write_history(path: Path, columns: dict[str, list[float]]) -> None:

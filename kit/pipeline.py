@@ -16,7 +16,7 @@ from kit import files, folds, folds_csv, reporting, runs, submission
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, resolved
 from kit.divided import divided
-from kit.errors import shorten
+from kit.errors import ConfigError, shorten
 from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted, weights_of
 from kit.folds import Fold
 from kit.modelling import WANTS_SEARCH, begun_with, found_by, model_of, search_of, seen_before
@@ -45,6 +45,8 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     adapter.check_sample(tables.test.index)
     task = adapter.task
     rows, split, truth = divided(competition, tables, task, says.progress)
+    if config.train["final"] == "further" and config.train["fold"] < 0 and len(split) != 1:
+        raise ConfigError(f'train.final = "further" goes on with the network of the only fold, and there are {len(split)}\nset it to "refit", or score.folds to a scheme of one fold')
     schema = tables.schema if learned is None else learned.schema(tables.schema)  # refuses columns that it has not learned from
     pseudo = None if source is None else labels_of(source, competition, adapter.files(), tables, task, split)
     data_files = [*adapter.files(), *begun_with(competition), *files_of(source)]
@@ -102,8 +104,8 @@ def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any
         last = final == "folds" or (final == "last" and k == len(split) - 1)
         validated.append(fold_predictions(work, split[k], k, truth, test=last))
         tested += [run.folder / f"fold-{k}"] if last else []
-    if final == "refit":
-        tested = [refitted(work)]
+    if final in ("refit", "further"):
+        tested = [refitted(work, run.folder / "fold-0" if final == "further" else None)]
     answers = _answered(work, tested)
     repeated = by_repeat([split[k] for k in wanted], validated)
     score, post = score_folds(metric, task, truth, repeated, config.post)

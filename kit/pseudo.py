@@ -163,7 +163,7 @@ def labels_of(source: Run, competition: Competition, held: list[Path], tables: T
     if problems:
         raise RunError(bullets(problems) + f"\ntrain a source for this run: its command, with the same [score] folds and train.final=folds, for {competition.name}")
     sure = asked.train["pseudo_confidence"]
-    paths += [source.folder / _TESTED] if asked.train["final"] == "refit" else []
+    paths += [source.folder / _TESTED] if asked.train["final"] in ("refit", "further") else []
     made = [_labels(Predictions.read(path), tested, task, asked.output["task"], sure) for path in paths]
     if empty := [path.parent.name for path, labels in zip(paths, made) if not len(labels.rows)]:
         raise RunError(f"train.pseudo_confidence = {sure}: of no test row are the answers of {source.name} that sure, those of {shorten(empty, 10)}\nlower it")

@@ -141,7 +141,7 @@ def test_blend_is_named_in_its_config(table):
 
 
 @pytest.mark.parametrize(("metric", "space"), [("log_loss", "logit"), ("auc", "rank"), ("accuracy", "probability")])
-@pytest.mark.parametrize("method", ["greedy", "stack", "best"])
+@pytest.mark.parametrize("method", ["greedy", "steady", "stack", "best"])
 def test_a_blend_with_weights_of_its_own_is_told_and_predicts_new_rows_as_it_did(table, metric, space, method):
     chosen = [trained(table, *words, f"score.metric={metric}") for words in ((), LINEAR)]
     lines = []
@@ -167,7 +167,7 @@ def test_the_score_is_that_of_the_out_of_fold_rows_which_saw_no_weight_of_their_
     assert run.info["honest"]["in_sample"] < run.info["score"]["mean"]  # of a loss: what is fitted on the rows looks better
 
 
-@pytest.mark.parametrize("method", ["greedy", "stack", "best"])
+@pytest.mark.parametrize("method", ["greedy", "steady", "stack", "best"])
 def test_runs_that_differ_by_their_seed_alone_weigh_the_same(table, method):
     noisy = ("model.column_share=0.5", "model.row_share=0.5")
     chosen = [trained(table, *noisy, f"train.seed={seed}") for seed in (1, 2)]
@@ -201,7 +201,7 @@ def test_blends_of_mixed_folds_are_blended_on_the_parts_of_the_first_run_in_them
 
 def test_a_method_that_is_none_and_weights_beside_one_are_refused(table):
     runs = [trained(table), trained(table)]
-    assert complaint(table, runs, method="voting") == 'no method "voting": mean, best, greedy, stack'
+    assert complaint(table, runs, method="voting") == 'no method "voting": mean, best, greedy, steady, stack'
     assert complaint(table, runs, [2, 1], method="stack") == "weights 2, 1 are given, and stack finds its own: leave out one of the two"
 
 

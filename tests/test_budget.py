@@ -57,9 +57,26 @@ def test_the_best_run_out_of_fold_is_the_answer_and_all_are_kept(table):
     found, lines = spent(table, [CONSTANT, BOOSTER, LINEAR])
     made = runs.listed(table.folder / "runs")
     assert {r.name.split("-")[1] for r in made} >= {"constant", "lightgbm", "linear"} and set(states(table)) == {"finished"}
-    best = min(made, key=lambda r: r.info["score"]["mean"])
-    assert found == best.folder / "submission.csv"
-    assert any(line.startswith("budget") and f"best: {best.name}" in line for line in lines)
+    best = min((r for r in made if "blended" not in r.info), key=lambda r: r.info["score"]["mean"])
+    blend = [r for r in made if "blended" in r.info][-1]
+    answer = best if blend.info["honest"]["gain_interval"][1] < 0 else blend
+    assert found == answer.folder / "submission.csv" and blend.info["blended"]["method"] == "steady"
+    assert any(line.startswith("budget") and f"best: {answer.name}" in line for line in lines)
+
+
+@pytest.mark.parametrize(("gain", "reach", "wins"), [(-0.01, 0.02, True), (-0.01, 0.005, False), (0.01, 0.02, True)])
+def test_a_blend_gives_way_only_to_a_run_that_is_surely_better(table, monkeypatch, gain, reach, wins):
+    from kit import blend as blending
+
+    told = blending._Blending._told
+
+    def other(self, *given):
+        constant, honest = told(self, *given)
+        return constant, honest | {"gain": gain, "gain_interval": [gain - reach, gain + reach]}
+
+    monkeypatch.setattr(blending._Blending, "_told", other)
+    found, _ = spent(table, [CONSTANT, BOOSTER, LINEAR])
+    assert ("blended" in runs.open_run(found.parent).info) == wins
 
 
 def test_the_runs_are_blended_as_soon_as_there_are_two(table):

@@ -12,7 +12,7 @@ from kit.combining import Members, Rule, space_of
 from kit.honest import drawn_again, hidden, interval, nested, told
 from kit.predictions import Predictions
 from kit.scoring import Metric, score_folds
-from kit.stacking import METHODS, Judge, greedy, stack
+from kit.stacking import METHODS, Judge, greedy, stack, steady
 from kit.tables import WEIGHT
 from kit.tasks.binary import Binary
 from kit.tasks.multiclass import Multiclass
@@ -142,6 +142,20 @@ def test_greedy_is_never_behind_the_best_run_on_its_rows():
     made = [members.by(rule) for rule in (greedy(members, judge, [[0], [1], [2]]), Rule((1, 0, 0), "probability"))]
     scores = [judge.quality(m, judge.post(m)) for m in made]
     assert scores[0] >= scores[1]
+
+
+def test_steady_weights_are_half_selected_and_half_those_of_the_best_third():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 300)
+    runs = [np.clip(0.5 + 0.1 * labels + random.normal(scale=s, size=300), 0.01, 0.99) for s in (0.3, 0.1, 0.2, 0.15, 0.4, 0.5, 0.6)]
+    judge = judged(Binary(target="t"), frame(t=labels.astype(str)), "log_loss", parts=5)
+    members, groups = Members.of(judge.task, "logit", chances(*runs)), [[n] for n in range(7)]
+    order = np.argsort([-np.log(np.where(labels == 1, r, 1 - r)).mean() for r in runs])[:3]
+    selected, found = np.array(greedy(members, judge, groups).weights), np.array(steady(members, judge, groups).weights)
+    assert sorted(order.tolist()) == [1, 2, 3] and found.sum() == pytest.approx(1.0)
+    assert found.tolist() == pytest.approx(((selected + np.isin(range(7), order) / 3) / 2).tolist())
+    few = Members.of(judge.task, "logit", chances(*runs[:2]))  # of two, the better one alone
+    assert steady(few, judge, [[0], [1]]).weights == pytest.approx(((np.array(greedy(few, judge, [[0], [1]]).weights) + [0, 1]) / 2).tolist())
 
 
 def test_greedy_scores_rows_by_their_weight():

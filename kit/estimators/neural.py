@@ -36,6 +36,7 @@ from kit.zoo._views import PictureViews, SoundViews, TextViews, Views
 
 _BY_ROWS = {500: (30, 32), 2_000: (16, 64), 20_000: (16, 128), 100_000: (12, 256), 1_000_000: (8, 512), np.inf: (5, 1024)}  # most: epochs, batch
 _BY_MEDIA = {500: (40, 16), 5_000: (20, 32), 50_000: (15, 64), np.inf: (10, 128)}
+_FURTHER_LR = 0.3  # of the usual rate, for what has been trained already
 _LR = 1e-3  # for a network that names none of its own
 _ARCHITECTURE = "architecture"  # folder of a fold: what rebuilding the network needs besides its options
 
@@ -75,6 +76,7 @@ class Neural:
         accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto",
         devices: int = 1,
         loggers: list[str] = [],
+        further_epochs: int = 0,
     ):
         """
         epochs         0 is chosen by the number of training rows
@@ -98,6 +100,7 @@ class Neural:
         prefetch       batches that each of them is ahead by; 0 is measured
         devices        processes that train together, each with its share of every batch
         loggers        that hear the loss of each epoch: csv, tensorboard, mlflow, wandb; they change nothing else
+        further_epochs that follow on all rows with train.final = "further"; 0 is a fifth of the epochs
         """
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
@@ -148,23 +151,44 @@ class Neural:
             self.network = self._build()
             if hasattr(self.network, "start"):
                 self.network.start()
-            identity = self._identity(train, plan)
-            progress = read(setup.checkpoints, identity) if setup.checkpoints else Progress()
-            if progress.epochs:
-                setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
-            if progress.epochs == plan.epochs:
-                self.network.load_state_dict(progress.best("network"))
-                self.loss.load_state_dict(progress.best("loss"))
-            else:
-                rows = self._training_rows(train)
-                looking, feeding = self._looking(), self._feeding()
-                module = Supervised(
-                    self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.views, looking, feeding
-                )
-                run(module, setup.progress, precision=feeding.precision, **self._trainer())
-                if self.options["devices"] > 1 and setup.checkpoints:  # the process that counted is gone
-                    progress = read(setup.checkpoints, identity)
-            self.history = progress.history
+            self._learn(train, plan, self._looking())
+
+    def further(self, train: Examples) -> None:
+        """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from."""
+        train = seen(train, self.takes, self.optional)
+        kept = self.centre, self.spread
+        self._fit_target(train.target)  # how frequent classes are
+        self.centre, self.spread = kept
+        if self.loss.unit:
+            self.loss.in_units_of(torch.tensor(self.spread, dtype=torch.float32))
+        self.prior = self._mean_answer(train)
+        usual = self._plan(len(train))
+        self.network.train()
+        epochs = self.options["further_epochs"] or max(round(usual.epochs / 5), 1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.setup.seed + 1)  # rows come in another order, and are seen in other ways, than in the first epochs
+            plan = replace(usual, epochs=epochs, lr=_FURTHER_LR * usual.lr, freeze_epochs=0, seed=usual.seed + 1)
+            self._learn(train, plan, replace(self._looking(), first_side=0))
+
+    def _learn(self, train: Examples, plan: Plan, looking: Looking) -> None:
+        setup = self.setup
+        identity = self._identity(train, plan)
+        progress = read(setup.checkpoints, identity) if setup.checkpoints else Progress()
+        if progress.epochs:
+            setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
+        if progress.epochs == plan.epochs:
+            self.network.load_state_dict(progress.best("network"))
+            self.loss.load_state_dict(progress.best("loss"))
+        else:
+            rows = self._training_rows(train)
+            feeding = self._feeding()
+            module = Supervised(
+                self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.views, looking, feeding
+            )
+            run(module, setup.progress, precision=feeding.precision, **self._trainer())
+            if self.options["devices"] > 1 and setup.checkpoints:  # the process that counted is gone
+                progress = read(setup.checkpoints, identity)
+        self.history = progress.history
         self.network.eval()
 
     def _mean_answer(self, train: Examples) -> np.ndarray:
