@@ -27,18 +27,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit import budget, runs
+from kit import runs
 from kit.blend import _Blending, _common
 from kit.choosing import shared_folds
 from kit.combining import Members, space_of
 from kit.competition import open_competition
 from kit.errors import ScoreError
 from kit.fitting import Says, constant_parts
+from kit.portfolio import TABLES
 from kit.predictions import Predictions, joined
 from kit.stacking import greedy
 from kit.tables import Tables
 
-CANDIDATES = {step.label: list(step.overrides) for step in budget.TABLES if step.label != "constant"}
+CANDIDATES = {step.label: list(step.overrides) for step in TABLES if step.label != "constant"}
 LOOKED_AT = 2_000  # out-of-fold rows of a table
 LONGEST = 10  # steps of a portfolio
 MOST_SECONDS = 400  # of one training

@@ -6,7 +6,6 @@ that it is worse than its best run. That one was chosen for its luck, too; on te
 """
 
 import hashlib
-import importlib.util
 import json
 import math
 import multiprocessing
@@ -25,6 +24,7 @@ from kit.competition import Competition, open_competition
 from kit.errors import ConfigError, KitError, RunError
 from kit.fitting import Says
 from kit.pipeline import UNSCORED, score_line, train
+from kit.portfolio import BOOSTER, Step, portfolio
 from kit.registry import find_model
 from kit.runs import Run
 from kit.scoring import Score
@@ -36,44 +36,6 @@ _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("linear", "knn")  # another seed gives the same again
 
 
-@dataclass(frozen=True)
-class Step:
-    """
-    label      in the table of steps
-    overrides  of the config
-    cost       seconds, as a multiple of the first booster's; inf where nobody knows, so that it is tried with whatever time is left
-    """
-
-    label: str
-    overrides: tuple[str, ...]
-    cost: float
-
-
-BOOSTER = "lightgbm, quick"  # the step by whose seconds others are judged
-TABLES = (  # in the order that benchmarks/zero_shot.py found on eleven tables; from extra_trees on, what brought nothing more there, by kind
-    Step("constant", ("model.name=constant",), 0.0),
-    Step(BOOSTER, ("model.name=lightgbm", "model.rounds=100", "model.learning_rate=0.1"), 0.0),
-    Step("lightgbm, small trees", ("model.name=lightgbm", "model.leaves=6", "model.min_rows=20"), 4.0),
-    Step("linear", ("model.name=linear",), 2.0),
-    Step("realmlp", ("model.name=realmlp",), 25.0),
-    Step("lightgbm", ("model.name=lightgbm",), 5.0),
-    Step("lightgbm, random cuts", ("model.name=lightgbm", "model.extra_trees=true"), 6.0),
-    Step("mlp", ("model.name=mlp",), 8.0),
-    Step("lightgbm, large leaves", ("model.name=lightgbm", "model.min_rows=100", "model.l2=30"), 6.0),
-    Step("extra_trees", ("model.name=extra_trees",), 4.0),
-    Step("catboost", ("model.name=catboost",), 20.0),
-    Step("lightgbm, few columns", ("model.name=lightgbm", "model.column_share=0.3", "model.row_share=0.6"), 5.0),
-    Step("tabm", ("model.name=tabm",), 30.0),
-    Step("xgboost", ("model.name=xgboost",), 6.0),
-    Step("lightgbm, large trees", ("model.name=lightgbm", "model.leaves=127", "model.min_rows=10"), 8.0),
-    Step("lightgbm, slow", ("model.name=lightgbm", "model.learning_rate=0.02"), 10.0),
-    Step("sparse_mlp", ("model.name=sparse_mlp",), 20.0),
-    Step("knn", ("model.name=knn",), 2.0),
-)
-_LIBRARIES = {"catboost": "catboost", "xgboost": "xgboost", "realmlp": "torch", "mlp": "torch", "tabm": "torch", "sparse_mlp": "torch"}  # model -> what it needs beyond the base
-_BY_TASK = ("binary", "multiclass", "multilabel", "regression")  # tasks that the tables' portfolio serves
-
-
 def seconds_of(text: str, option: str = "--budget") -> float:
     """ "90s", "10m" or "1h30m". Raises ConfigError for anything else, and for less than five seconds."""
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
@@ -81,25 +43,6 @@ def seconds_of(text: str, option: str = "--budget") -> float:
     if given < _LEAST:
         raise ConfigError(f'{option} "{text}": expected a time of {_LEAST:g} seconds or more, such as 90s, 10m or 1h30m')
     return float(given)
-
-
-def portfolio(competition: Competition) -> list[Step]:
-    """The steps for this competition, those left out whose libraries are not installed; its own model among them."""
-    task = competition.config.output["task"]
-    own = Step(f"{competition.config.model['name']}, as the config has it", (), math.inf)
-    if task not in _BY_TASK:
-        simple = {"retrieval": ["knn"], "detection": ["nearest"], "segmentation": ["nearest"], "clustering": ["helix"]}.get(task, [])
-        return [*(Step(name, (f"model.name={name}",), 0.0) for name in simple if name != competition.config.model["name"]), own]
-    there = [s for s in TABLES if all(importlib.util.find_spec(lib) for model, lib in _LIBRARIES.items() if f"model.name={model}" in s.overrides)]
-    if competition.takes():  # files go through a network, and for these models through frozen features
-        return [there[0], *(s for s in there if s.label in ("knn", "linear", "lightgbm")), own]
-    return [*there[:2], own, *there[2:]] if _differs(competition) else there
-
-
-def _differs(competition: Competition) -> bool:
-    """Whether the config's own model is more than a step of the portfolio."""
-    config = competition.config
-    return config.model["name"] != "lightgbm" or len(config.model) > 1
 
 
 # --- the record ------------------------------------------------------------------------------------------------------------------
