@@ -26,7 +26,7 @@ def specimens(seen: Seen, judged: Judged, shelf: Shelf) -> Html | None:
     right = _varied([n for n in order[::-1].tolist() if n not in wrong and (judged.right is None or judged.right[n])], judged)
     told = [("Most wrong", wrong), ("Most right" if judged.right is not None else "Nearest", right)]
     blocks = [el("h3", title) + el("div", *(_one(seen, judged, n, shelf) for n in rows), class_="specimens") for title, rows in told if rows]
-    return el("section", el("h2", "Examples"), el("p", f"by the {judged.measure}", el("span", f"; {seen.drawn}" if seen.drawn else ""), class_="note"), *map(Html, blocks), class_="wide")
+    return el("section", el("h2", "Examples"), el("p", f"in the order of: {judged.measure}", el("span", f"; {seen.drawn}" if seen.drawn else ""), class_="note"), *map(Html, blocks), class_="wide")
 
 
 def _varied(places: list[int], judged: Judged) -> list[int]:
