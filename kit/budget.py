@@ -222,8 +222,8 @@ def _answer(at_work: _Spending) -> Run | None:
     if not at_work.record.blends:
         return best
     blend = runs.open_run(at_work.competition.home / "runs" / at_work.record.blends[-1])
-    honest = blend.info["honest"]
-    if honest.get("gain_interval", [honest["gain"]])[-1] < 0:
+    honest = blend.info.get("honest")
+    if honest is None or honest.get("gain_interval", [honest["gain"]])[-1] < 0:
         return best
     return blend if best.name in blend.info["blended"]["runs"] or _quality(blend) >= _quality(best) else best
 

@@ -23,6 +23,7 @@ from kit.tables import WEIGHT
 from kit.tasks._task import ClassTask
 
 ROUNDS, ROUNDS_OF_TASK = 25, 8  # of greedy selection; fewer where each means a fusion of boxes or masks
+_REWEIGHTED, _NEAR = 20, 1e-3  # rounds; of the mean error, below which a row weighs no more
 _STEADY = 3  # runs at most that get equal weights beside the selected ones
 _PATIENCE = 5  # rounds without a gain, after which more are not tried
 _MOST_ROWS = 30_000  # that greedy selection scores a candidate on
@@ -168,7 +169,9 @@ def steady(members: Members, judge: Judge, groups: Groups) -> Rule:
 
 
 def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
-    """A linear stack with weights of at least 0 (Breiman 1996, "Stacked regressions"): logistic where classes are ranked or have log-odds, else ridge.
+    """A linear stack with weights of at least 0 (Breiman 1996, "Stacked regressions"): logistic where classes are ranked or have log-odds, else ridge, by squared errors,
+    or by absolute ones where the metric has those (reweighted squares: Holland and Welsch 1977, "Robust regression using iteratively reweighted
+    least-squares").
 
     All columns share a run's weight, and each has a bias. The penalty is on the distance of the weights from their mean or from 0, relative to
     the spread of the runs; it is the strongest that is not clearly worse than the best on the parts, each left out in turn.
@@ -182,7 +185,14 @@ def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
         fitted = _logistic(runs, target, weight, judge.counted, members.exclusive and members.space != RANK)
     else:
         scale = np.ones(target.shape[1]) if isinstance(members.task, ClassTask) else target.std(axis=0)
-        fitted = _ridge(runs, target, weight, judge.counted, np.where(scale > 0, scale, 1.0))
+        scale = np.where(scale > 0, scale, 1.0)
+        each = np.tile(weight[:, None], (1, target.shape[1]))
+        fitted = _ridge(runs, target, each, judge.counted, scale)
+        for _ in range(_REWEIGHTED if getattr(judge.metric.module, "loss", "") == "mae" else 0):
+            away = np.abs(sum(w * r for w, r in zip(fitted, runs)) + fitted[len(runs) :] - target) / scale
+            if not away.any():
+                break
+            fitted = _ridge(runs, target, each / np.maximum(away, _NEAR * away.mean()), judge.counted, scale)
     return _shared(fitted[: len(groups)], groups, members.space, tuple(fitted[len(groups) :].tolist()))
 
 
@@ -220,11 +230,12 @@ def _simplest(losses: Sequence[Sequence[float]] | np.ndarray) -> int:
 def _ridge(runs: list[np.ndarray], target: np.ndarray, weight: np.ndarray, parts: list[np.ndarray], scale: np.ndarray) -> np.ndarray:
     """(runs + columns,) weights and biases of the least squares.
 
-    scale  (columns,) what an error of 1 is in each: targets of several units count alike
+    weight  (n, columns)
+    scale   (columns,) what an error of 1 is in each: targets of several units count alike
 
     All that is asked is in the moments of [runs, target, 1] by part, so that the data are looked at once.
     """
-    moments = np.array([[_moments([r[own, c] for r in runs], target[own, c], weight[own], scale[c]) for c in range(target.shape[1])] for own in parts])
+    moments = np.array([[_moments([r[own, c] for r in runs], target[own, c], weight[own, c], scale[c]) for c in range(target.shape[1])] for own in parts])
     whole = moments.sum(axis=0)
     penalties = _penalties(len(runs))
     losses = [[_lost(_solved(whole - held, *penalty), held) / held[0, -1, -1] for penalty in penalties] for held in moments] if len(parts) > 1 else []

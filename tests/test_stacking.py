@@ -401,3 +401,21 @@ def test_of_groups_the_best_run_on_the_other_parts_answers():
     members = Members.of(task, space_of(task, judge.metric, runs[0]), runs)
     found = nested(members, judge, lambda m, j: METHODS["best"](m, j, [[0], [1]]), judge.parts)
     assert found.score.mean == pytest.approx(1.0) and drawn_again(judge, [found]).tolist() == pytest.approx(np.ones((50, 1)))
+
+
+def test_a_stack_for_absolute_errors_keeps_to_the_middle_of_a_long_tail():
+    """Rare delays of hours move the mean, and with it the biases of least squares; the median stays."""
+    random = np.random.default_rng(0)
+    usual = random.normal(size=2000)
+    y = usual + random.normal(scale=0.3, size=2000) + 40 * (random.random(2000) < 0.04)
+    runs = [usual + random.normal(scale=s, size=2000) for s in (0.2, 0.4)]
+    found = {}
+    for name in ("mae", "rmse"):
+        judge = judged(Regression(target="t"), frame(t=y), name, parts=5)
+        members = Members.of(judge.task, "value", values(*runs))
+        made = members.by(stack(members, judge, [[0], [1]]))
+        found[name] = float(np.abs(made.aligned(judge.truth["id"])["y"].to_numpy() - y).mean()), made
+    best = min(np.abs(r - y).mean() for r in runs)
+    assert found["mae"][0] < best and found["rmse"][0] > best + 0.5
+    middle = np.median(y - found["mae"][1].aligned(judge.truth["id"])["y"].to_numpy())
+    assert abs(middle) < 0.05
