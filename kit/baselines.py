@@ -29,4 +29,4 @@ def climb(path_or_name: str, data: Path, says: Says, *, preset: str | None, over
 def _with_model(path_or_name: str, preset: str | None, overrides: list[str], name: str) -> Competition:
     if any(o.startswith("model.") for o in overrides):
         raise ConfigError("model.… cannot be overridden here: the ladder sets the model\nname the steps with --models constant,linear")
-    return open_competition(path_or_name, preset=preset, overrides=[*overrides, f"model.name={name}"])
+    return open_competition(path_or_name, preset=preset, overrides=[*(o for o in overrides if o != "train.final=further"), f"model.name={name}"])

@@ -12,8 +12,9 @@ import numpy as np
 
 from kit import files, folds_csv, reporting, runs
 from kit.choosing import MIXED, best_of_each, by_seed, check, first_folds, shared_folds, shares
-from kit.combining import TASK, Members, Rule, checked, combined, space_of
-from kit.competition import Competition, resolved
+from kit.combining import TASK, Members, Rule, combined, space_of
+from kit.combining import checked as finite
+from kit.competition import Competition, checked, resolved
 from kit.config import Config, read
 from kit.divided import folded_truth
 from kit.errors import RunError, ScoreError
@@ -37,7 +38,7 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     """A new run of the chosen runs' predictions.
 
     weights  of the mean, one a run, or none for equal ones
-    method   "mean", or what finds weights out of fold: "greedy", "stack", "best" (see kit/stacking.py)
+    method   "mean", or what finds weights out of fold: "greedy", "steady", "stack", "best" (see kit/stacking.py)
     Raises RunError where a run is unfinished, of another competition, or covers other rows, or where the method has no meaning for the task.
     """
     began = time.monotonic()
@@ -86,18 +87,26 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     return run
 
 
-def as_trained(competition: Competition, chosen: list[Run], asked: list[str]) -> Competition:
+def as_trained(competition: Competition, chosen: list[Run], asked: list[str], says: Says) -> Competition:
     """The competition as its runs have it: a section that they agree on, such as a preset's [input], unless `asked` sets a key of it.
 
     asked  overrides, such as "score.metric=auc"
+    Raises ConfigError where what the runs had is no longer possible.
     """
     config, configs = competition.config, [read(r.folder / "config.toml") for r in chosen]
-    for section in ("input", "output", "score"):
-        theirs = [{k: v for k, v in getattr(c, section).items() if k != "data"} for c in configs]
-        if theirs and all(t == theirs[0] for t in theirs) and not any(text.startswith(f"{section}.") for text in asked):
-            where = {k: v for k, v in getattr(config, section).items() if k == "data"}  # of the files, which is no part of a run
-            config = replace(config, **{section: {**theirs[0], **where}})
-    return replace(competition, config=config)
+    now, wanted = resolved(competition), [text.partition("=")[0] for text in asked]
+    for section in ("input", "output", "score", "post"):
+        theirs, own = [_but_data(getattr(c, section)) for c in configs], _but_data(getattr(now, section))
+        if any(key.startswith(f"{section}.") and key != "input.data" for key in wanted) or not all(t == theirs[0] for t in theirs) or not theirs or theirs[0] == own:
+            continue
+        says.progress(f"note    [{section}] is taken from the runs: it is another one in the config now, and would need an option such as {section}.KEY=VALUE")
+        where = {k: v for k, v in getattr(config, section).items() if k == "data"}  # of the files, which is no part of a run
+        config = replace(config, **{section: {**theirs[0], **where}})
+    return replace(checked(config, competition.folder), asked=competition.asked)
+
+
+def _but_data(section: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in section.items() if k != "data"}
 
 
 def _config(competition: Competition, chosen: list[Run], weights: list[float], method: str) -> Config:
@@ -192,7 +201,7 @@ class _Blending:
             alone = hidden(members.ids, group)
             self.says.progress(f"note    one validated part: it is cut in {len(alone)} for the honest score")
         rule = fit(members, replace(judge, parts=alone))
-        made = checked(members.by(rule))
+        made = finite(members.by(rule))
         in_sample = (1 if self.metric.greater_is_better else -1) * judge.quality(made, judge.post(made))
         return rule, nested(members, judge, fit, alone), in_sample
 

@@ -33,7 +33,7 @@ _KEPT_BACK = 0.02  # share of the budget left for ending
 _GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
 _LEAST = 5.0  # seconds of a budget
 _SEEDS = 5  # of the best kind, when the portfolio is through
-_SEEDLESS = ("linear", "knn")  # another seed gives the same again
+_SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
 
 
 def seconds_of(text: str, option: str = "--budget") -> float:
@@ -134,10 +134,15 @@ def spend(
         if step.label not in record.steps:
             _take(at_work, step)
     _more_seeds(at_work, [s for s in steps if s.label not in ("constant", BOOSTER)])
+    if at_work.record.blends and not set(_to_blend(at_work)) <= set(_run(at_work, at_work.record.blends[-1]).info["blended"]["runs"]):
+        _blend(at_work)  # an earlier call was stopped between a run and its blend
     best = _answer(at_work)
     if best is None:
         raise RunError(f"no step of the portfolio gave a submission in {seconds:.0f} s: see the lines above\ngive it more time, or train one model: kit train {path_or_name}")
     record.close()
+    ahead = _best(at_work, [n for n in record.steps.values() if n])
+    if "blended" in best.info and _quality(ahead) > _quality(best):
+        says.result(f"note    {ahead.name} has {ahead.info['metric']} {ahead.info['score']['mean']:.6g}, ahead of the blend by no more than other rows might change: it was chosen for its luck, too")
     says.result(f"budget  {seconds - at_work.left:.1f} s of {seconds:.0f}, {sum(map(bool, record.steps.values()))} runs, best: {best.name}")
     if best.info["score"] != UNSCORED:
         metric, constant = competition.metric(), best.info["constant"]
@@ -153,8 +158,8 @@ def _take(at_work: _Spending, step: Step) -> None:
         return
     began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
     overrides = [*at_work.overrides, *step.overrides]
-    if any(o.startswith("model.") for o in step.overrides):
-        overrides = [*(o for o in at_work.overrides if not o.startswith("model.")), *step.overrides]
+    if any(o.startswith("model.") for o in step.overrides):  # what is told of the config's own model is not for another
+        overrides = [*(o for o in at_work.overrides if not o.startswith("model.") and o != "train.final=further"), *step.overrides]
     ended = _in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
     took = time.monotonic() - began
     made = _made(at_work, overrides, before) if ended == 0 else None
@@ -183,10 +188,12 @@ def _trained(at_work: _Spending, overrides: list[str]) -> None:
 
 def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
     """The best kind of booster or network again with other seeds, as long as each fits: their mean is steadier than one."""
-    known = {s.label: s for s in steps if at_work.record.steps.get(s.label) and s.label not in _SEEDLESS}
+    known = {s.label: s for s in steps if at_work.record.steps.get(s.label) and s.overrides and s.label.split(",")[0] not in _SEEDLESS}
     if at_work.competition.takes() or not known:
         return
     best = _best(at_work, [at_work.record.steps[label] for label in known])
+    if best.info["score"] == UNSCORED:
+        return
     step = next(s for label, s in known.items() if at_work.record.steps[label] == best.name)
     for seed in range(1, _SEEDS):
         again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
@@ -196,7 +203,7 @@ def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
 
 def _blend(at_work: _Spending) -> None:
     """A blend of all scored runs of this budget, weights chosen out of fold, where there are two or more and time for it."""
-    chosen = [name for label, name in at_work.record.steps.items() if name and label != "constant"]
+    chosen = _to_blend(at_work)
     if len(chosen) < 2 or at_work.left < 1.5 * at_work.blending:
         return
     began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
@@ -209,6 +216,10 @@ def _blend(at_work: _Spending) -> None:
             _tell(at_work, f"blend of {len(chosen)}", run, at_work.blending, "")
 
 
+def _to_blend(at_work: _Spending) -> list[str]:
+    return [name for label, name in at_work.record.steps.items() if name and label != "constant"]
+
+
 def _blended(at_work: _Spending, chosen: list[str]) -> None:
     from kit.blend import blend
 
@@ -217,24 +228,28 @@ def _blended(at_work: _Spending, chosen: list[str]) -> None:
 
 
 def _answer(at_work: _Spending) -> Run | None:
-    """The newest blend, unless it is worse than its best run beyond what other rows might say, or a run that is not in it is better; else the best run."""
+    """The best blend, unless it is worse than its best run beyond what other rows might say, or a run that is not in it is better; else the best run."""
     best = _best(at_work, [n for n in at_work.record.steps.values() if n])
-    if not at_work.record.blends:
+    blend = _best(at_work, at_work.record.blends[::-1])
+    if blend is None:
         return best
-    blend = runs.open_run(at_work.competition.home / "runs" / at_work.record.blends[-1])
-    honest = blend.info.get("honest")
-    if honest is None or honest.get("gain_interval", [honest["gain"]])[-1] < 0:
+    honest = blend.info["honest"]
+    if honest.get("gain_interval", [honest["gain"]])[-1] < 0:
         return best
     return blend if best.name in blend.info["blended"]["runs"] or _quality(blend) >= _quality(best) else best
 
 
 def _best(at_work: _Spending, names: list[str]) -> Run | None:
     """The run with the best out-of-fold score, the earlier of equal ones; an unscored one where there is no other."""
-    found = [runs.open_run(at_work.competition.home / "runs" / name) for name in names]
+    found = [_run(at_work, name) for name in names]
     scored = [r for r in found if r.info["score"] != UNSCORED]
     if not scored:
         return found[-1] if found else None
     return max(scored, key=_quality)
+
+
+def _run(at_work: _Spending, name: str) -> Run:
+    return runs.open_run(at_work.competition.home / "runs" / name)
 
 
 def _quality(run: Run) -> float:

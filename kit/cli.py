@@ -377,7 +377,7 @@ def blend(
         given = [float(w) for w in weights.split(",")] if weights else []
     except ValueError as error:
         raise KitError(f'--weights "{weights}": expected numbers with commas between, such as 2,1') from error
-    run = blending(as_trained(opened, picked, asked), folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
+    run = blending(as_trained(opened, picked, asked, _says()), folder, picked, given or (shares(picked) if not named and method == "mean" else []), _says(), method=method)
     print(run.folder / "submission.csv")
 
 

@@ -308,6 +308,9 @@ def _model_problems(config: Config, folder: Path) -> list[str]:
     problems += check_options(Training, mine, "train")
     if mine.get("final") == "further" and loop is None:
         problems.append(f'train.final = "further": model "{name}" has no epochs to go on with\nset it to "refit"')
+    means = [key for key in ("means", "mean_above") if isinstance(config.encoders.get("category"), dict) and config.encoders["category"].get(key)]
+    if mine.get("final") == "further" and means:
+        problems.append(f'train.final = "further": encoders.category.{means[0]} tells rows the mean of their own answers once the fold is over\nset train.final to "refit"')
     others = {k: v for k, v in config.train.items() if k not in mine}
     if loop is not None:
         problems += check_options(loop, others, "train")

@@ -246,6 +246,8 @@ def _switch_model(values: dict[str, Any], name: str | None) -> dict[str, Any]:
     if name is None or values.get("model", {}).get("name") == name:
         return values
     kept = {k: v for k, v in values.get("train", {}).items() if k in ("final", "seed", "threads", "fold") or k.startswith("pseudo")}
+    if kept.get("final") == "further":  # it is of the old one's epochs
+        del kept["final"]
     return {**values, "model": {"name": name}, "train": kept}
 
 

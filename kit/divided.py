@@ -29,6 +29,8 @@ def divided(competition: Competition, tables: Tables, task: Any, progress: Calla
     split = folds.split(rows, scheme=scheme, **options)
     if config.train.get("fold", -1) >= len(split):
         raise ConfigError(f"there is no fold {config.train['fold']}: {scheme} makes folds 0 to {len(split) - 1}")
+    if config.train.get("final") == "further" and config.train.get("fold", -1) < 0 and len(split) != 1:
+        raise ConfigError(f'train.final = "further" goes on with the network of the only fold, and there are {len(split)}\nset it to "refit", or score.folds to a scheme of one fold')
     if hasattr(task, "out_of_fold"):
         if max(fold.repeat for fold in split):
             raise ConfigError("score.folds.repeats: what a row should find depends on its fold, so that there can be one split only\nset repeats = 1")

@@ -30,7 +30,7 @@ def pictured(data: Path, given: Config) -> Inferred | None:
     form = {k: given.input[k] for k in ("separator", "encoding") if k in given.input}
     known, ignored = tables(data, form)
     looked = Looked(data, given, known, ignored, form)
-    if not given.output:
+    if "target" not in given.output:
         _refuse_boxes(looked)
     found = _lists(looked) or queries_and_gallery(looked) or _class_folders(looked) or _table_of_names(looked)
     if found is None:
@@ -56,12 +56,15 @@ _CORNERS = ({"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"}, {"x_min"
 
 
 def _refuse_boxes(looked: Looked) -> None:
-    """Raises KitError for lists and tables of boxes, which say where things are: labels of whole pictures would be the lesser half of them."""
-    lists = [p.name for p in sorted(looked.data.glob("*.json")) if p.is_file() and len(_keys(p)) == 2 and _holds(p, "bbox")]
-    boxed = [t.name for t in looked.known if any(corners <= {str(c).lower() for c in t.columns} for corners in _CORNERS)]
-    if lists or (len(boxed) == 1 and looked.folders()):
+    """Raises KitError where the training rows are boxes, which say where things are: labels of whole pictures would be the lesser half of them."""
+    lists = [p.name for p in sorted(looked.data.glob("*.json")) if p.is_file() and len(_keys(p)) == 2]
+    tables = [t.name for t in looked.known if not hint("sample", t.name)]
+    columns = {t.name: {str(c).lower() for c in t.columns} for t in looked.known}
+    train = looked.given.input.get("train") or next((found[0] for found in ([n for n in names if hint("train", n)] or names for names in (lists, tables)) if len(found) == 1), "")
+    boxed = _holds(looked.data / train, "bbox") if train in lists else any(corners <= columns.get(train, set()) for corners in _CORNERS) and looked.folders()
+    if boxed:
         raise KitError(
-            f"{shorten(lists or boxed)} in {looked.data} has boxes: the files are of a detection\n"
+            f"{train} in {looked.data} has boxes: the files are of a detection\n"
             f"for boxes: kit new NAME --template detection --from {looked.data}\n"
             "for something else that the pictures have: name it and its kind, output.target=NAME output.task=TASK"
         )

@@ -16,7 +16,7 @@ from kit import files, folds, folds_csv, reporting, runs, submission
 from kit.adapters.tabular import Tabular
 from kit.competition import Competition, resolved
 from kit.divided import divided
-from kit.errors import ConfigError, shorten
+from kit.errors import shorten
 from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted, weights_of
 from kit.folds import Fold
 from kit.modelling import WANTS_SEARCH, begun_with, found_by, model_of, search_of, seen_before
@@ -45,8 +45,6 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     adapter.check_sample(tables.test.index)
     task = adapter.task
     rows, split, truth = divided(competition, tables, task, says.progress)
-    if config.train["final"] == "further" and config.train["fold"] < 0 and len(split) != 1:
-        raise ConfigError(f'train.final = "further" goes on with the network of the only fold, and there are {len(split)}\nset it to "refit", or score.folds to a scheme of one fold')
     schema = tables.schema if learned is None else learned.schema(tables.schema)  # refuses columns that it has not learned from
     pseudo = None if source is None else labels_of(source, competition, adapter.files(), tables, task, split)
     data_files = [*adapter.files(), *begun_with(competition), *files_of(source)]

@@ -38,6 +38,11 @@ class Voting:
         self.model.fit(train, found)
         self.vectors, self.classes = self.model.embed(train), train.target
 
+    def further(self, train: Examples) -> None:
+        """As a network's: what votes is embedded anew."""
+        self.model.further(train)
+        self.vectors, self.classes = self.model.embed(train), train.target
+
     @property
     def history(self) -> dict[str, list[float]]:
         return getattr(self.model, "history", {})

@@ -257,3 +257,13 @@ def test_without_the_template_boxes_are_recognised_and_the_template_is_named(kit
     _, err = kit("new", "boxes", "--from", data, code=1)
     assert {"coco": "train.json", "table": "train.csv"}[form] in err and "has boxes" in err and f"kit new NAME --template detection --from {data}" in err
     assert not Path("competitions").exists()
+
+
+def test_boxes_beside_labels_of_whole_pictures_are_no_detection(kit, tmp_path):
+    data = tmp_path / "files"
+    named = pictures(data)
+    pd.DataFrame(named, columns=["id", "scene"]).to_csv(data / "train.csv", index=False)
+    pd.DataFrame({"id": ["like-a.png", "like-b.png", "like-c.png"], "scene": ["a", "b", "c"]}).to_csv(data / "sample_submission.csv", index=False)
+    pd.DataFrame([[name, 1, 2, 30, 40] for name, _ in named], columns=["picture", "x1", "y1", "x2", "y2"]).to_csv(data / "crops.csv", index=False)
+    _, err = kit("new", "scenes", "--from", data)
+    assert tomllib.loads(Path("competitions/scenes/config.toml").read_text())["output"]["target"] == "scene", err

@@ -86,3 +86,23 @@ def test_amounts_keep_the_unit_that_the_fold_learned(table):
     assert np.array_equal(begun["target.centre"], ended["target.centre"]) and np.array_equal(begun["target.spread"], ended["target.spread"])
     answers = [float(line.split(",")[1]) for line in (folder / "submission.csv").read_text().splitlines()[1:]]
     assert min(answers) > 950 and max(answers) < 1050
+
+
+def test_what_would_tell_rows_their_own_answers_is_refused(table):
+    told = table.complaint(*FURTHER, "encoders.category.means=['colour']")
+    assert "encoders.category.means tells rows the mean of their own answers" in told
+
+
+def test_another_model_does_not_inherit_it(table):
+    table.config((table.folder / "config.toml").read_text().replace('name = "lightgbm"\nrounds = 5\nlearning_rate = 0.3\nmin_rows = 2', 'name = "mlp"').replace("[train]", '[train]\nfinal = "further"'))
+    assert open_competition("toy").config.train["final"] == "further"
+    assert "final" not in open_competition("toy", overrides=["model.name=constant"]).config.train
+
+
+def test_the_folds_are_counted_before_anything_is_tuned(table):
+    from kit.errors import ConfigError
+    from kit.tune import tune
+
+    with pytest.raises(ConfigError, match="goes on with the network of the only fold, and there are 2"):
+        tune("toy", table.data, Says(), preset=None, overrides=["model.name=mlp", "train.final=further"], trials=1, seconds=0.0, vary=[])
+    assert not (table.folder / "runs").exists()

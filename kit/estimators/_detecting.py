@@ -59,8 +59,8 @@ class Detecting(Neural):
         media = {"image": Labelled(rows.media["image"], train.target)}
         return replace(rows, media=media, target=torch.zeros(n), weight=torch.ones(n))
 
-    def _identity(self, train: Examples, plan: Any) -> str:
-        return super()._identity(replace(train, target=flat(train.target)), plan)
+    def _identity(self, train: Examples, plan: Any, looking: Any) -> str:
+        return super()._identity(replace(train, target=flat(train.target)), plan, looking)
 
     @torch.inference_mode()
     def predict(self, rows: Examples) -> list[Found]:

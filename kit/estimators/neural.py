@@ -104,6 +104,7 @@ class Neural:
         """
         self.setup, self.network_type, self.network_options = setup, network, network_options
         self.options = {k: v for k, v in locals().items() if k not in ("self", "setup", "network", "network_options")}
+        self.asked_options = network_options  # loading may replace those of the network by what was kept beside it
         self.takes = takes_of(network, network_options)
         self.tokenizer: str = network.tokenizer_for(**network_options) if hasattr(network, "tokenizer_for") else ""
         self.optional: bool = getattr(network, "optional", False)  # a network of many kinds takes those that are there
@@ -154,7 +155,10 @@ class Neural:
             self._learn(train, plan, self._looking())
 
     def further(self, train: Examples) -> None:
-        """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from."""
+        """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
+
+        What a loss remembers besides its weights, such as what was said of a row early on, begins anew.
+        """
         train = seen(train, self.takes, self.optional)
         kept = self.centre, self.spread
         self._fit_target(train.target)  # how frequent classes are
@@ -172,7 +176,7 @@ class Neural:
 
     def _learn(self, train: Examples, plan: Plan, looking: Looking) -> None:
         setup = self.setup
-        identity = self._identity(train, plan)
+        identity = self._identity(train, plan, looking)
         progress = read(setup.checkpoints, identity) if setup.checkpoints else Progress()
         if progress.epochs:
             setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
@@ -302,12 +306,12 @@ class Neural:
         epochs, size = next(usual for most, usual in (_BY_MEDIA if self.takes else _BY_ROWS).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
         network = self.network_type
-        usual = network.lr_for(**self.network_options) if hasattr(network, "lr_for") else getattr(network, "usual_lr", _LR)
+        usual = network.lr_for(**self.asked_options) if hasattr(network, "lr_for") else getattr(network, "usual_lr", _LR)
         lr = given["lr"] or usual
         same = ("sampling", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "ema", "accumulate", "layer_decay", "freeze_epochs", "freeze_layers")
         return Plan(epochs, size, batches_of(n, size), self.setup.seed, self.setup.threads, lr, **{k: given[k] for k in same})
 
-    def _identity(self, train: Examples, plan: Plan) -> str:
+    def _identity(self, train: Examples, plan: Plan, looking: Looking) -> str:
         """A hash of all that decides what the training does."""
         setup = self.setup
         asked = [setup.task, setup.outputs, setup.loss, setup.loss_options]
@@ -315,7 +319,7 @@ class Neural:
         told = [asked, deciding, self.network_type.__qualname__, self.network_options, str(plan)]
         arrays = [*self.preparation.state.values(), train.target, train.weight]
         if self.takes:
-            told += [asdict(self._looking()), setup.augment, *(block.key for block in train.features.media.values())]
+            told += [asdict(looking), setup.augment, *(block.key for block in train.features.media.values())]
             arrays += [t.detach().numpy() for t in self.network.state_dict().values()]  # what it starts from, too
         arrays += [t.detach().numpy() for t in self.loss.parameters()]
         identity = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())

@@ -44,7 +44,7 @@ def curves(seen: Seen) -> Card | None:
         plot.line([steps[n] for n in picked], [min(values[n], plot.y.high) for n in picked], "a thin", f"{name}, {column}: {number(values[-1])} at the end")
         end = int(np.argmin(values)) if watched else len(values) - 1
         plot.dots([steps[end]], [min(values[end], plot.y.high)], radius=2.6, told=[f"{name}, {column}: {number(values[end])} at {step} {steps[end]:g}"])
-    note = "rows cut from the training part of each fold; a dot where each curve is lowest" if watched else f"a line for each of {len(told)} folds" if len(told) > 1 else ""
+    note = "rows cut from the training part of each fold; a dot where each curve is lowest" if watched else "a line for each fold" if len(told) > 1 else ""
     return Card("Learning curves", plot.svg(), note)
 
 
