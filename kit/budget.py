@@ -32,6 +32,7 @@ from kit.scoring import Score
 _KEPT_BACK = 0.02  # share of the budget left for ending
 _GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
 _LEAST = 5.0  # seconds of a budget
+_MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
 _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
 
@@ -94,6 +95,7 @@ class _Spending:
     seconds: float
     record: Record
     took: dict[str, float] = field(default_factory=dict)
+    slower: dict[str, float] = field(default_factory=dict)  # family -> what its last step took, as a multiple of what was expected
     blending: float = 0.0  # seconds of the last blend
 
     @property
@@ -153,8 +155,8 @@ def spend(
 
 def _take(at_work: _Spending, step: Step) -> None:
     """One step, where it fits into the time that is left, and a blend of all that there is by then."""
-    expected = step.cost * at_work.took.get(BOOSTER, 0.0)
-    if at_work.left <= 0 or (math.isfinite(expected) and expected > at_work.left - at_work.blending):
+    expected = step.cost * at_work.took.get(BOOSTER, 0.0) * at_work.slower.get(step.family, 1.0)
+    if at_work.left <= 0 or (math.isfinite(expected) and _MARGIN * expected > at_work.left - at_work.blending):
         return
     began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
     overrides = [*at_work.overrides, *step.overrides]
@@ -166,6 +168,8 @@ def _take(at_work: _Spending, step: Step) -> None:
     at_work.record.steps[step.label] = "" if made is None else made.name
     if made is not None:
         at_work.took[step.label] = took
+        if expected > 0 and math.isfinite(expected):
+            at_work.slower[step.family] = at_work.slower.get(step.family, 1.0) * took / expected
     at_work.save()
     why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)

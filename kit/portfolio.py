@@ -19,6 +19,12 @@ class Step:
     overrides: tuple[str, ...]
     cost: float
 
+    @property
+    def family(self) -> str:
+        """Steps whose seconds tell of each other's: boosters with as many rounds as the rows ask for, networks, or the model alone."""
+        model = next((o.partition("=")[2] for o in self.overrides if o.startswith("model.name=")), "")
+        return next((family for family, models in _FAMILIES.items() if model in models), model)
+
 
 BOOSTER = "lightgbm, quick"  # the step by whose seconds others are judged
 TABLES = (  # in the order that benchmarks/zero_shot.py found on eleven tables; from extra_trees on, what brought nothing more there, by kind
@@ -42,6 +48,7 @@ TABLES = (  # in the order that benchmarks/zero_shot.py found on eleven tables; 
     Step("knn", ("model.name=knn",), 2.0),
 )
 _LIBRARIES = {"catboost": "catboost", "xgboost": "xgboost", "realmlp": "torch", "mlp": "torch", "tabm": "torch", "sparse_mlp": "torch"}  # model -> what it needs beyond the base
+_FAMILIES = {"boosters": ("lightgbm", "catboost", "xgboost"), "networks": ("realmlp", "mlp", "tabm", "sparse_mlp")}
 _BY_TASK = ("binary", "multiclass", "multilabel", "regression")  # tasks that the tables' portfolio serves
 
 

@@ -130,3 +130,31 @@ def test_the_portfolio_begins_with_what_is_sure_and_holds_the_configs_own_model(
     steps = portfolio(open_competition("toy"))
     assert [s.label for s in steps[:3]] == ["constant", budget.BOOSTER, "lightgbm, as the config has it"]
     assert steps[2].overrides == () and len({s.label for s in steps}) == len(steps)
+
+
+def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
+    """A booster that took ten times what was expected of it: the next one, which would fit by the table of costs, is not begun in vain."""
+    clock, spent_on = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def trained(work, seconds):
+        label = running[0]
+        spent_on.append(label)
+        clock[0] += {"constant": 1.0, budget.BOOSTER: 2.0, "slow": 80.0, "next": 80.0, "linear": 2.0}[label]
+        return work() or 0
+
+    running = [""]
+    take = budget._take
+
+    def told(at_work, step):
+        running[0] = step.label
+        take(at_work, step)
+
+    monkeypatch.setattr(budget, "_take", told)
+    monkeypatch.setattr(budget, "_in_a_process", trained)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    booster = ("model.name=lightgbm", "model.rounds=4")
+    steps = [CONSTANT, Step(budget.BOOSTER, (*booster, "train.seed=1"), 0.0), Step("slow", (*booster, "train.seed=2"), 4.0), Step("next", (*booster, "train.seed=3"), 5.0), Step("linear", ("model.name=linear",), 2.0)]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    assert spent_on == ["constant", budget.BOOSTER, "slow", "linear"]
+    assert [s.family for s in steps] == ["constant", "boosters", "boosters", "boosters", "linear"]
