@@ -33,6 +33,7 @@ _KEPT_BACK = 0.02  # share of the budget left for ending
 _GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
+_BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
 
@@ -136,8 +137,9 @@ def spend(
         if step.label not in record.steps:
             _take(at_work, step)
     _more_seeds(at_work, [s for s in steps if s.label not in ("constant", BOOSTER)])
-    if at_work.record.blends and not set(_to_blend(at_work)) <= set(_run(at_work, at_work.record.blends[-1]).info["blended"]["runs"]):
-        _blend(at_work)  # an earlier call was stopped between a run and its blend
+    blended = _run(at_work, record.blends[-1]).info["blended"]["runs"] if record.blends else []
+    if not set(_to_blend(at_work)) <= set(blended):
+        _blend(at_work)
     best = _answer(at_work)
     if best is None:
         raise RunError(f"no step of the portfolio gave a submission in {seconds:.0f} s: see the lines above\ngive it more time, or train one model: kit train {path_or_name}")
@@ -173,7 +175,7 @@ def _take(at_work: _Spending, step: Step) -> None:
     at_work.save()
     why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)
-    if made is not None and step.label != "constant":
+    if made is not None and step.label != "constant" and at_work.blending <= _BLENDING * at_work.left:
         _blend(at_work)
 
 

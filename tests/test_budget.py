@@ -158,3 +158,21 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
     assert spent_on == ["constant", budget.BOOSTER, "slow", "linear"]
     assert [s.family for s in steps] == ["constant", "boosters", "boosters", "boosters", "linear"]
+
+
+def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
+    clock, order = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def timed(work, seconds):
+        blending = "_blended" in work.__code__.co_names
+        order.append("blend" if blending else "step")
+        clock[0] += 15.0 if blending else 1.0
+        return work() or 0
+
+    monkeypatch.setattr(budget, "_in_a_process", timed)
+    steps = [CONSTANT, BOOSTER, LINEAR, Step("other", ("model.rounds=4",), 0.0), Step("another", ("model.rounds=3",), 0.0)]
+    found, _ = spent(table, steps, seconds=120.0)
+    assert order[:4] == ["step", "step", "step", "blend"] and order.count("blend") == 2 and order[-1] == "blend"
+    last = runs.listed(table.folder / "runs")[-1]
+    assert len(last.info["blended"]["runs"]) == order.count("step") - 1  # all but the constant

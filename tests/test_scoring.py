@@ -11,6 +11,7 @@ from kit.pipeline import score_line
 from kit.predictions import Predictions
 from kit.scoring import WEIGHT, Metric, Score, score_folds
 from kit.tasks.binary import Binary
+from kit.tasks.multiclass import Multiclass
 
 
 def binary(*labels) -> tuple[Binary, pd.DataFrame]:
@@ -143,3 +144,21 @@ def test_one_fold_has_no_interval():
 )
 def test_line_says_the_lift_over_the_constant_with_plus_for_better(name, score, constant, line):
     assert score_line(metric(name), score, None if constant is None else Score([constant], constant)) == line
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "balanced_accuracy", "mcc", "accuracy"])
+def test_classes_as_words_and_as_positions_score_the_same(name):
+    """Class factors are fitted on positions: classes that no row has, on either side, must not count there either."""
+    random = np.random.default_rng(0)
+    words = ["ash", "birch", "cedar", "dogwood"]
+    true = np.array(words, dtype=object)[random.integers(0, 3, 300)]  # no dogwood
+    p = random.dirichlet([1, 1, 1, 0.2], size=300)
+    found = {}
+    for kind, names in (("words", words), ("numbers", ["1", "2", "3", "4"])):
+        task = Multiclass(target="t")
+        told = pd.DataFrame({"id": [str(n) for n in range(300)], "t": pd.Series(true).map(dict(zip(words, names)))})
+        task.learn(pd.DataFrame({"id": ["x"] * 4, "t": names}))
+        made = Predictions.of(np.array(told["id"], dtype=object), {f"p_{n}": p[:, k] for k, n in enumerate(names)})
+        post = task.fit_post(told, made, Metric.open(name, {}), class_factors="fit")
+        found[kind] = [*post["class_factors"].values(), Metric.open(name, {}).score(task, told, made, post)]
+    assert found["words"] == pytest.approx(found["numbers"], abs=1e-12) and len(set(found["words"][:-1])) > 1

@@ -5,6 +5,8 @@ import pandas as pd
 
 from kit.errors import ScoreError
 
+_FEW = 10_000  # classes that are positions already
+
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -15,12 +17,17 @@ def by_class(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | Non
             f"this metric takes one label a row, but truth has {truth.shape[1]} label columns\n"
             "use a multilabel metric: f1_micro, f1_macro, f1_weighted or f1_samples"
         )
-    codes, classes = pd.factorize(np.concatenate([truth, predicted]))  # hashing: sorting a million texts takes seconds
+    both = np.concatenate([truth, predicted])
+    if both.dtype.kind == "i" and len(both) and both.min() >= 0 and both.max() < _FEW:
+        codes = both
+    else:
+        codes, _ = pd.factorize(both)  # hashing: sorting a million texts takes seconds
     true, guessed = codes[: len(truth)], codes[len(truth) :]
     weights = np.ones(len(truth)) if weights is None else weights
     hit = true == guessed
-    c = len(classes)
-    return np.bincount(true[hit], weights[hit], c), np.bincount(true, weights, c), np.bincount(guessed, weights, c)
+    seen = np.flatnonzero(np.bincount(codes))
+    c = int(codes.max(initial=-1)) + 1
+    return tuple(np.bincount(rows, w, c)[seen] for rows, w in ((true[hit], weights[hit]), (true, weights), (guessed, weights)))
 
 
 def by_label(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> Counts:

@@ -206,6 +206,8 @@ class Multiclass(ClassTask):
 
     def _first(self, rows: pd.DataFrame, post: dict[str, Any]) -> np.ndarray:
         """(n,) label of each row; where there is none, `unknown`."""
+        if "labels" not in rows and not self.open_set:
+            return np.array(self.classes, dtype=object)[self._matrix(rows).argmax(axis=1)]
         return np.array([names[0] if names else self.unknown for names in self._ranked(rows, 1, post)], dtype=object)
 
     def for_metric(self, needs: str, truth: pd.DataFrame, predictions: Predictions, post: dict[str, Any]) -> tuple[np.ndarray, Any]:
@@ -369,8 +371,10 @@ def _prior_power(task: Multiclass, truth: pd.DataFrame, predictions: Predictions
 
 def _fit_factors(task: Multiclass, truth: pd.DataFrame, predictions: Predictions, metric) -> dict[str, Any]:
     """Coordinate search over one factor a class, on a fixed grid; a change is kept only if it helps by more than rounding."""
-    p, quality = metric.given(task, "probability", truth, predictions)
     answers = native(np.array(task.classes, dtype=object), task.classes)
+    words = answers.dtype.kind in "OU"
+    p, quality = metric.given(task, "probability", truth, predictions, task.classes if words else None)
+    answers = np.arange(len(answers)) if words else answers
     factors = np.ones(len(task.classes))
     best = quality(answers[p.argmax(axis=1)])
     for _ in range(2):
