@@ -1,6 +1,6 @@
 """`kit train --budget` on open tables beside AutoGluon, FLAML and plain LightGBM, each with the same seconds and in an environment of its own.
 
-    python benchmarks/beside_peers.py TABLES --seconds 120 [--autogluon PYTHON] [--flaml PYTHON] [--lightgbm PYTHON] [NAME ...]
+    python benchmarks/beside_peers.py TABLES [NAME ...] --seconds 120 [--autogluon PYTHON] [--flaml PYTHON] [--lightgbm PYTHON]
 
 TABLES holds for each table a folder with train.csv, test.csv and sample_submission.csv, beside it NAME.answers.csv, and tables.json
 with each table's target and metric. PYTHON is the interpreter of an environment that has that peer. A peer gets the two files and the
