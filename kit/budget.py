@@ -2,7 +2,7 @@
 
 Every step is a process that can be stopped: no load, no failing model and no lack of time leaves the user without a submission. What is
 best so far is the answer, and only something better takes its place: by the score out of fold, and of a blend unless rows drawn again say
-that it is worse than its best run. That one was chosen for its luck, too; on ten of eleven tables it was worse on rows that had not chosen it.
+that it is worse than its best run, which was chosen for its luck, too (benchmarks/README.md).
 """
 
 import hashlib

@@ -63,19 +63,20 @@ class Metric:
         truth = self._counted(truth)
         return self._value(*task.for_metric(self.needs(task.gives), truth, predictions, post), truth)
 
-    def given(self, task, needs: str, truth: pd.DataFrame, predictions: Predictions, coded: list[str] | None = None) -> tuple[np.ndarray, Callable[[Any], float]]:
+    def given(self, task, needs: str, truth: pd.DataFrame, predictions: Predictions, classes: np.ndarray | None = None) -> tuple[np.ndarray, Callable[[Any], float]]:
         """What the task gives for `needs` without post-processing, and a function that scores other such predictions for the same rows.
 
         For fitting post-processing, which scores many: rows are aligned once. Greater is better for the function.
 
-        coded  the classes, where they are words: the function then takes positions among them, which a metric compares sooner than words
+        classes  (k,) labels as the metric gets them: the function then takes positions among these
         """
         truth = self._counted(truth)
         true, _ = task.for_metric(self.needs(task.gives), truth, predictions, {})
-        if coded is not None:
-            true = pd.Index(coded).get_indexer(true)
         sign = 1 if self.greater_is_better else -1
-        return task.for_metric(needs, truth, predictions, {})[1], lambda predicted: sign * self._value(true, predicted, truth)
+        label = (lambda predicted: predicted) if classes is None else classes.take
+        if classes is not None and classes.dtype.kind in "OU" and self.module.__name__.startswith("kit.metrics."):
+            true, label = pd.Index(classes).get_indexer(true), np.asarray  # kit's own ask of words only which are equal, and numbers are compared sooner
+        return task.for_metric(needs, truth, predictions, {})[1], lambda predicted: sign * self._value(true, label(predicted), truth)
 
     def _counted(self, truth: pd.DataFrame) -> pd.DataFrame:
         """The rows with a weight above 0: others must not make a class that the score then averages over."""

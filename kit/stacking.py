@@ -104,9 +104,15 @@ def cut(made: Predictions, positions: np.ndarray) -> Predictions:
 
 def best(members: Members, judge: Judge, groups: Groups) -> Rule:
     """The group of runs with the best score, its own post-processing included; the first of equal ones."""
-    rules = [_shared(np.eye(len(groups))[g], groups, members.space) for g in range(len(groups))]
+    rules, qualities = _alone(members, judge, groups)
+    return rules[int(np.argmax(qualities))]
+
+
+def _alone(members: Members, judge: Judge, groups: Groups) -> tuple[list[Rule], list[float]]:
+    """(the rule, the quality) of each group of runs without the others."""
+    rules = [_shared(one, groups, members.space) for one in np.eye(len(groups))]
     made = [members.by(rule) for rule in rules]
-    return rules[int(np.argmax([judge.quality(m, judge.post(m)) for m in made]))]
+    return rules, [judge.quality(m, judge.post(m)) for m in made]
 
 
 def greedy(members: Members, judge: Judge, groups: Groups) -> Rule:
@@ -161,17 +167,17 @@ def steady(members: Members, judge: Judge, groups: Groups) -> Rule:
 
     On eleven tables, weights of three quarters of the rows scored on the rest (benchmarks/README.md), it came out before either half alone.
     """
-    rules = [_shared(one, groups, members.space) for one in np.eye(len(groups))]
-    made = [members.by(rule) for rule in rules]
-    first = np.argsort([-judge.quality(m, judge.post(m)) for m in made], kind="stable")[: min(-(-len(groups) // 3), _STEADY)]
+    rules, qualities = _alone(members, judge, groups)
+    first = np.argsort(-np.array(qualities), kind="stable")[: min(-(-len(groups) // 3), _STEADY)]
     equal = np.mean([rules[n].weights for n in first], axis=0)
     return Rule(tuple(((np.array(greedy(members, judge, groups).weights) + equal) / 2).tolist()), members.space)
 
 
 def stack(members: Members, judge: Judge, groups: Groups) -> Rule:
-    """A linear stack with weights of at least 0 (Breiman 1996, "Stacked regressions"): logistic where classes are ranked or have log-odds, else ridge, by squared errors,
-    or by absolute ones where the metric has those (reweighted squares: Holland and Welsch 1977, "Robust regression using iteratively reweighted
-    least-squares").
+    """A linear stack with weights of at least 0 (Breiman 1996, "Stacked regressions"): logistic where classes are ranked or have log-odds, else ridge.
+
+    Ridge is by squared errors, or by absolute ones where the metric has those (Holland and Welsch 1977, "Robust regression using iteratively
+    reweighted least-squares").
 
     All columns share a run's weight, and each has a bias. The penalty is on the distance of the weights from their mean or from 0, relative to
     the spread of the runs; it is the strongest that is not clearly worse than the best on the parts, each left out in turn.

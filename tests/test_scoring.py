@@ -162,3 +162,17 @@ def test_classes_as_words_and_as_positions_score_the_same(name):
         post = task.fit_post(told, made, Metric.open(name, {}), class_factors="fit")
         found[kind] = [*post["class_factors"].values(), Metric.open(name, {}).score(task, told, made, post)]
     assert found["words"] == pytest.approx(found["numbers"], abs=1e-12) and len(set(found["words"][:-1])) > 1
+
+
+def test_a_metric_of_one_s_own_gets_words_where_class_factors_are_fitted(tmp_path):
+    (tmp_path / "costs.py").write_text(
+        '"""Missing an ash is dear."""\n\nimport numpy as np\n\nneeds = "label"\ngreater_is_better = True\n\n\n'
+        'def score(truth, predicted):\n    assert set(truth) <= {"ash", "birch", "cedar"}, set(truth)\n    return float(np.average(truth == predicted, weights=np.where(truth == "ash", 9.0, 1.0)))\n'
+    )
+    random = np.random.default_rng(0)
+    told = pd.DataFrame({"id": [str(n) for n in range(200)], "t": np.array(["ash", "birch", "cedar"], dtype=object)[random.integers(0, 3, 200)]})
+    task = Multiclass(target="t")
+    task.learn(told)
+    made = Predictions.of(told["id"].to_numpy(dtype=object), dict(zip(["p_ash", "p_birch", "p_cedar"], random.dirichlet([1, 1, 1], size=200).T)))
+    factors = task.fit_post(told, made, Metric.open("./costs.py", {}, tmp_path), class_factors="fit")["class_factors"]
+    assert factors["ash"] > max(factors["birch"], factors["cedar"])

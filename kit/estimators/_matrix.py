@@ -69,7 +69,6 @@ class Scaler:
             parts.append(scipy.sparse.diags(asked / np.maximum(length, 1e-12)) @ weighted)
         return scipy.sparse.hstack(parts, format="csr")
 
-
     def owners(self, features: Features) -> dict[str, list[int]]:
         """Column of the table -> the columns that `transform` makes of it, its indicator and its categories among them; hashed n-grams count together."""
         indicated = [n for n, there in zip(features.dense_names, self.state["indicated"]) if there]

@@ -371,17 +371,14 @@ def _prior_power(task: Multiclass, truth: pd.DataFrame, predictions: Predictions
 
 def _fit_factors(task: Multiclass, truth: pd.DataFrame, predictions: Predictions, metric) -> dict[str, Any]:
     """Coordinate search over one factor a class, on a fixed grid; a change is kept only if it helps by more than rounding."""
-    answers = native(np.array(task.classes, dtype=object), task.classes)
-    words = answers.dtype.kind in "OU"
-    p, quality = metric.given(task, "probability", truth, predictions, task.classes if words else None)
-    answers = np.arange(len(answers)) if words else answers
+    p, quality = metric.given(task, "probability", truth, predictions, native(np.array(task.classes, dtype=object), task.classes))
     factors = np.ones(len(task.classes))
-    best = quality(answers[p.argmax(axis=1)])
+    best = quality(p.argmax(axis=1))
     for _ in range(2):
         for n in range(len(factors)):
             for factor in (0.5, 0.7, 1.4, 2.0, 3.0):
                 tried = np.where(np.arange(len(factors)) == n, factor, factors)
-                found = quality(answers[(p * tried).argmax(axis=1)])
+                found = quality((p * tried).argmax(axis=1))
                 if found > best + 1e-9:
                     best, factors = found, tried
     return {"class_factors": dict(zip(task.classes, factors.tolist()))}
