@@ -22,9 +22,9 @@ from typing import Any
 from kit import files, runs
 from kit.competition import Competition, open_competition
 from kit.errors import ConfigError, KitError, RunError
-from kit.fitting import Says
+from kit.fitting import Says, inner_cuts
 from kit.pipeline import UNSCORED, score_line, train
-from kit.portfolio import BOOSTER, Step, portfolio
+from kit.portfolio import BOOSTER, BOOSTERS, Step, portfolio
 from kit.registry import find_model
 from kit.runs import Run
 from kit.scoring import Score
@@ -33,6 +33,10 @@ _KEPT_BACK = 0.02  # share of the budget left for ending
 _GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
+_FIRST = 0.5  # of what is left: steps that take more wait until the others had their turn
+_SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is not to keep all others out
+_SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
+_REFIT = 1.5  # a fit on all rows of a fold takes so many times a search of the same rounds on most of them
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
@@ -54,26 +58,28 @@ def seconds_of(text: str, option: str = "--budget") -> float:
 class Record:
     """What a budget has done, on the disk after every step, so that the same command goes on where it was stopped.
 
-    used   seconds
-    steps  label -> name of its run; "" for one that failed or was stopped
+    used    seconds
+    steps   label -> name of its run; "" for one that failed or was stopped
+    limits  label -> model.seconds, as it was given when the step was begun
     """
 
     path: Path
     used: float = 0.0
     steps: dict[str, str] = field(default_factory=dict)
     blends: list[str] = field(default_factory=list)
+    limits: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def open(path: Path) -> "Record":
         if not path.is_file():
             return Record(path)
         held = files.read_json(path)
-        return Record(path, held["used"], held["steps"], held["blends"])
+        return Record(path, held["used"], held["steps"], held["blends"], held.get("limits", {}))
 
     def save(self, used: float) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.used = used
-        files.write_json(self.path, {"used": used, "steps": self.steps, "blends": self.blends})
+        files.write_json(self.path, {"used": used, "steps": self.steps, "blends": self.blends, "limits": self.limits})
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -133,9 +139,10 @@ def spend(
     at_work = _Spending(path_or_name, competition, data, preset, overrides, says, deadline, seconds, record)
     if record.steps:
         says.progress(f"going on after {record.used:.0f} s of {seconds:.0f}: {', '.join(record.steps)}")
-    for step in steps:
-        if step.label not in record.steps:
-            _take(at_work, step)
+    for share in (_FIRST, 1.0):
+        for step in steps:
+            if step.label not in record.steps:
+                _take(at_work, step, share)
     _more_seeds(at_work, [s for s in steps if s.label not in ("constant", BOOSTER)])
     blended = _run(at_work, record.blends[-1]).info["blended"]["runs"] if record.blends else []
     if not set(_to_blend(at_work)) <= set(blended):
@@ -155,15 +162,16 @@ def spend(
     return best.folder / "submission.csv"
 
 
-def _take(at_work: _Spending, step: Step) -> None:
-    """One step, where it fits into the time that is left, and a blend of all that there is by then."""
+def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
+    """One step, where it fits into this share of the time that is left, and a blend of all that there is by then."""
     expected = step.cost * at_work.took.get(BOOSTER, 0.0) * at_work.slower.get(step.family, 1.0)
-    if at_work.left <= 0 or (math.isfinite(expected) and _MARGIN * expected > at_work.left - at_work.blending):
+    if at_work.left <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * (at_work.left - at_work.blending)):
         return
     began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
     overrides = [*at_work.overrides, *step.overrides]
     if any(o.startswith("model.") for o in step.overrides):  # what is told of the config's own model is not for another
         overrides = [*(o for o in at_work.overrides if not o.startswith("model.") and o != "train.final=further"), *step.overrides]
+    overrides = [*overrides, *_in_time(at_work, step, overrides)]
     ended = _in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
     took = time.monotonic() - began
     made = _made(at_work, overrides, before) if ended == 0 else None
@@ -177,6 +185,26 @@ def _take(at_work: _Spending, step: Step) -> None:
     _tell(at_work, step.label, made, took, why)
     if made is not None and step.label != "constant" and at_work.blending <= _BLENDING * at_work.left:
         _blend(at_work)
+
+
+def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> list[str]:
+    """For a booster that searches for its rounds, the seconds of each search, such that all its folds end within its share of what is left."""
+    first = at_work.record.steps.get(BOOSTER)
+    try:
+        model = open_competition(at_work.name, preset=at_work.preset, overrides=overrides).config.model
+    except KitError:  # the step will say so
+        return []
+    if model["name"] not in BOOSTERS or model.get("rounds") or model.get("seconds") or not first:
+        return []
+    quick = _run(at_work, first)
+    info = quick.info
+    folds = len(info["score"]["folds"]) if info["score"] != UNSCORED else 1
+    trained = info["covered"] * (folds - 1) // folds if folds > 1 else info["covered"]
+    searches = (folds + (quick.folder / "refit").is_dir()) * (inner_cuts(trained) + _REFIT * int(model.get("models", 1)))
+    its = _SHARE * (at_work.left - at_work.blending) - at_work.took.get("constant", 0.0)
+    at_work.record.limits.setdefault(step.label, round(max(_SEARCHING * its / searches, 0.01), 2))
+    at_work.save()
+    return [f"model.seconds={at_work.record.limits[step.label]}"]
 
 
 def _made(at_work: _Spending, overrides: list[str], before: set[str]) -> Run | None:

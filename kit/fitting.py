@@ -28,7 +28,7 @@ from kit.runs import Run
 from kit.scoring import Metric, Score, score_folds
 from kit.tables import Tables
 
-SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one, since one is noisy
+SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one
 HISTORY = "history.csv"  # of a fold: the loss at each step of its training
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
 
@@ -166,8 +166,7 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str, labels: Lab
     found: dict[str, Any] = {}
     if model.watches:
         scheme, options = work.competition.folds()
-        many = 5 if len(train) < SMALL else 3 if len(train) < MIDDLE else 1
-        inner = work.rows.take(train)
+        inner, many = work.rows.take(train), inner_cuts(len(train))
         findings = []
         for kept, watched in folds.cuts(inner, scheme, options.get("seed", 0) + 1, options, how_many=many):
             encoders = encoders_of(work)
@@ -178,6 +177,11 @@ def _fitted(work: Work, train: np.ndarray, folder: Path, label: str, labels: Lab
     model.fit(_with_labels(work, encoders, encoded(work, encoders, train), labels), found)
     _keep(folder, encoders, model)
     return encoders, model, found
+
+
+def inner_cuts(n: int) -> int:
+    """How often n training rows are cut to watch a part of them: more often where there are few, since one cut is noisy."""
+    return 5 if n < SMALL else 3 if n < MIDDLE else 1
 
 
 def _further(work: Work, train: np.ndarray, folder: Path, begun: Path, labels: Labels | None) -> tuple[Encoders, Any, dict[str, Any]]:

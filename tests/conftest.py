@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import os
+import sys
 import zlib
 from pathlib import Path
 
@@ -14,7 +15,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line sets it,
 import numpy as np
 import pytest
 
-from kit import pipeline
+from kit import cli, pipeline
 from kit.competition import open_competition
 from kit.errors import KitError
 
@@ -128,3 +129,28 @@ def as_csv(rows: list[list[str]], separator: str = ",") -> str:
 def table(tmp_path, monkeypatch) -> Table:
     monkeypatch.chdir(tmp_path)
     return Table(Path("competitions/toy"))
+
+
+class Done:
+    """One command as a shell would see it."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out.splitlines(), err.splitlines()
+
+
+@pytest.fixture
+def kit(monkeypatch, capsys):
+    """Runs `kit …` in this process."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test's own handlers stay
+
+    def run(*words) -> Done:
+        monkeypatch.setattr(sys, "argv", ["kit", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return run

@@ -1,6 +1,4 @@
-"""Extra trees, CatBoost and XGBoost as kit calls them: losses by the house's names, rounds found on watched rows, the libraries' own figures kept."""
-
-import json
+"""LightGBM, XGBoost, CatBoost and extra trees as kit calls them: losses by the house's names, rounds found on watched rows, the libraries' own figures kept."""
 
 import numpy as np
 import pytest
@@ -13,8 +11,13 @@ from kit.estimators import Setup
 from kit.estimators._boosted import Column, _shares
 from kit.estimators.extra_trees import ExtraTrees, _reached, _to_medians
 
-NUMBERS = {"xgboost": ["mse", "mae", "quantile", "poisson", "tweedie", "gamma", "mape"], "catboost": ["mse", "mae", "huber", "quantile", "poisson", "tweedie", "mape"]}
+NUMBERS = {
+    "lightgbm": ["mse", "mae", "huber", "quantile", "poisson", "tweedie", "gamma", "mape"],
+    "xgboost": ["mse", "mae", "quantile", "poisson", "tweedie", "gamma", "mape"],
+    "catboost": ["mse", "mae", "huber", "quantile", "poisson", "tweedie", "mape"],
+}
 LIBRARIES = list(NUMBERS)
+EXTRA = LIBRARIES[1:]  # what the extra `boost` installs
 
 
 def booster(name, given, **options):
@@ -71,9 +74,11 @@ def test_options_of_a_loss_are_those_of_the_networks_where_none_is_given(name):
         assert registry.options(registry.find("losses", loss))[ours].default == usual
 
 
-def test_huber_of_catboost_bends_at_one_deviation_of_the_target_unless_told():
+def test_huber_bends_at_one_deviation_of_the_target_unless_told():
     assert booster("catboost", setup("huber")).parameters(300, 0, 7.5)["loss_function"] == "Huber:delta=7.5"
     assert booster("catboost", setup("huber", delta=2.0)).parameters(300, 0, 7.5)["loss_function"] == "Huber:delta=2.0"
+    assert booster("lightgbm", setup("huber")).parameters(300, 0, 7.5)["alpha"] == 7.5
+    assert booster("lightgbm", setup("huber", delta=2.0)).parameters(300, 0, 7.5)["alpha"] == 2.0
 
 
 def test_absolute_error_as_a_share_of_the_truth_is_that_of_weighted_rows():
@@ -91,6 +96,9 @@ def test_absolute_error_as_a_share_of_the_truth_is_that_of_weighted_rows():
         ("xgboost", setup("focal", "binary"), 'train.loss = "focal": model "xgboost" knows bce for task binary'),
         ("xgboost", setup("huber"), 'train.loss = "huber": model "xgboost" knows mse, mae, quantile, tweedie, poisson, gamma, mape for task regression'),
         ("xgboost", setup("bce"), 'train.loss = "bce": model "xgboost" knows mse, mae'),
+        ("lightgbm", setup("focal"), 'train.loss = "focal": model "lightgbm" knows mse, mae, huber'),
+        ("lightgbm", setup("mse", "multiclass", 3), 'train.loss = "mse": model "lightgbm" knows cross_entropy, bce for task multiclass'),
+        ("lightgbm", setup("tweedie", alpha=0.5), "train.loss.alpha is no option of tweedie: it takes power"),
         ("catboost", setup("gamma"), 'train.loss = "gamma": model "catboost" knows mse, mae, huber'),
         ("catboost", setup("mse", "multiclass", 3), 'train.loss = "mse": model "catboost" knows cross_entropy for task multiclass'),
         ("catboost", setup("tweedie", alpha=0.5), "train.loss.alpha is no option of tweedie: it takes power"),
@@ -103,7 +111,7 @@ def test_loss_or_option_that_a_library_does_not_have_is_said(name, given, told):
     assert told in str(error.value)
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", EXTRA)
 def test_library_that_is_missing_says_which_extra_installs_it(name, monkeypatch):
     import sys
 
@@ -136,9 +144,25 @@ def test_rounds_are_those_at_which_watched_rows_stop_to_gain(name):
     assert few[0] < many[0] / 2
     model.fit(signal, {"rounds": [float(many[0])]})
     model.fit(signal, {"rounds": [7.0]})
-    trees = model.boosters[0].num_boosted_rounds() if name == "xgboost" else model.boosters[0].model.tree_count_
-    assert trees == 7
+    (made,) = model.boosters
+    trees = {"lightgbm": lambda: made.current_iteration(), "xgboost": lambda: made.num_boosted_rounds(), "catboost": lambda: made.model.tree_count_}
+    assert trees[name]() == 7
     assert not booster(name, setup(), rounds=5).watches
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_search_ends_with_its_seconds_and_takes_the_best_round_by_then(name):
+    signal, watched = examples(amount), examples(amount, seed=1)
+    assert booster(name, setup(), seconds=1e-9, learning_rate=0.01).watch(signal, watched)["rounds"] == [1]
+    assert booster(name, setup(), seconds=3600.0, learning_rate=0.1).watch(signal, watched) == booster(name, setup(), learning_rate=0.1).watch(signal, watched)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_rounds_are_searched_with_the_parameters_of_the_fit_that_uses_them(name, monkeypatch):
+    model, sizes = booster(name, setup(), most_rounds=3), []
+    monkeypatch.setattr(type(model), "parameters", lambda self, n, *rest, own=type(model).parameters: sizes.append(n) or own(self, n, *rest))
+    model.fit(examples(amount, rows=3_100), model.watch(examples(amount, rows=2_500), examples(amount, rows=600)))
+    assert sizes == [3_100, 3_100]
 
 
 @pytest.mark.parametrize("name", [*LIBRARIES, "extra_trees"])
@@ -169,11 +193,11 @@ def test_category_is_split_as_one_and_not_by_the_order_of_its_codes(name):
     train = examples(lambda dense, codes, random: np.isin(codes[:, 0], [1, 3]) * 10.0, rows=1000)
     options = {"rounds": 1, "learning_rate": 1.0, "column_share": 1.0, "row_share": 1.0, "l2": 0.0}
     # one cut tells 1 and 3 from 0 and 2 only where a category is one: by their order that takes three
-    options |= {"depth": 1} if name == "xgboost" else {"depth": 2, "one_hot": 8, "random_strength": 0.0}
+    options |= {"lightgbm": {}, "xgboost": {"depth": 1}, "catboost": {"depth": 2, "one_hot": 8, "random_strength": 0.0}}[name]
     model = booster(name, setup(), **options)
     model.fit(train, {})
     seen = train.features.codes[:, 0] > 0  # what is missing goes its own way
-    assert np.abs(model.predict(train)[:, 0] - train.target)[seen | (name == "catboost")].max() < 0.5
+    assert np.abs(model.predict(train)[:, 0] - train.target)[seen | (name != "xgboost")].max() < 0.5
     assert next(iter(model.importances())) == "c"
 
 
@@ -258,7 +282,7 @@ def test_the_same_fit_writes_the_same_bytes(name, tmp_path):
         model.fit(train, {})
         model.save(tmp_path / folder)
     written = [{p.name: p.read_bytes() for p in (tmp_path / folder).iterdir()} for folder in ("one", "two")]
-    assert written[0] == written[1] and json.loads(written[0]["model-0.json"])
+    assert written[0] == written[1] and written[0][f"model-0.{model.kept_as}"]
 
 
 def test_catboost_says_why_it_cannot_be_fitted_and_writes_no_file_of_its_own(tmp_path, monkeypatch):
@@ -270,6 +294,12 @@ def test_catboost_says_why_it_cannot_be_fitted_and_writes_no_file_of_its_own(tmp
     with pytest.raises(TrainingError, match='model "catboost" cannot be fitted on 300 rows: .*constant'):
         model.fit(train, {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_losses_go_by_the_houses_names(name):
+    pytest.importorskip(name)
+    assert set(registry.find("estimators", name).losses) - {"gamma"} <= set(registry.names("losses"))
 
 
 def test_column_knows_the_deviation_of_its_target():

@@ -1,5 +1,6 @@
 """A budget starts with what is sure, survives what fails or does not end, and goes on where it was stopped."""
 
+import json
 import time
 
 import pytest
@@ -146,9 +147,9 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     running = [""]
     take = budget._take
 
-    def told(at_work, step):
+    def told(at_work, step, share=1.0):
         running[0] = step.label
-        take(at_work, step)
+        take(at_work, step, share)
 
     monkeypatch.setattr(budget, "_take", told)
     monkeypatch.setattr(budget, "_in_a_process", trained)
@@ -158,6 +159,28 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
     assert spent_on == ["constant", budget.BOOSTER, "slow", "linear"]
     assert [s.family for s in steps] == ["constant", "boosters", "boosters", "boosters", "linear"]
+
+
+def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, monkeypatch):
+    clock, order = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+    take = budget._take
+
+    def told(at_work, step, share=1.0):
+        before = len(at_work.record.steps)
+        take(at_work, step, share)
+        order.extend([step.label] * (len(at_work.record.steps) - before))
+
+    def timed(work, seconds):
+        clock[0] += 5.0
+        return work() or 0
+
+    monkeypatch.setattr(budget, "_take", told)
+    monkeypatch.setattr(budget, "_in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("dear", ("model.name=linear",), 12.0), Step("cheap", ("model.name=knn",), 2.0)]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)  # 60 seconds for the one, 10 for the other, and 107 are left
+    assert order[:4] == ["constant", budget.BOOSTER, "cheap", "dear"]
 
 
 def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
@@ -176,3 +199,48 @@ def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
     assert order[:4] == ["step", "step", "step", "blend"] and order.count("blend") == 2 and order[-1] == "blend"
     last = runs.listed(table.folder / "runs")[-1]
     assert len(last.info["blended"]["runs"]) == order.count("step") - 1  # all but the constant
+
+
+def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypatch):
+    """All searches and fits of all folds are to fit into a third of what is left: each fold of so few rows is searched five times and fitted once."""
+    clock, left = [0.0], {}
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def timed(work, seconds):
+        left[len(left)] = seconds
+        clock[0] += 2.0
+        try:
+            return work() or 0
+        except ConfigError:
+            return 1
+
+    monkeypatch.setattr(budget, "_in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    searching = ("model.rounds=0", "model.most_rounds=3")
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("searching", searching, 1.0), Step("broken", (*searching, "model.nonsense=1"), 1.0), LINEAR]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    told = {r.name: [float(o.partition("=")[2]) for o in r.info["asked"] if o.startswith("model.seconds=")] for r in runs.listed(table.folder / "runs")}
+    assert [name.partition("-")[2] for name in told][:4] == ["constant", "lightgbm", "lightgbm", "linear"]
+    first, quick, searched, *rest = told.values()
+    folds = len(runs.listed(table.folder / "runs")[2].info["score"]["folds"])
+    assert not first and not quick and len(searched) == 1 and not rest[0]
+    assert left[2] / 6 < folds * (5 + 1.5) * searched[0] < left[2] / 3
+
+
+def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeypatch):
+    searching = Step("searching", ("model.rounds=0", "model.most_rounds=3"), 0.0)
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), searching]
+
+    def stopped(work, seconds, own=budget._in_a_process):
+        if len(runs.listed(table.folder / "runs")) == 2:
+            raise KeyboardInterrupt
+        return own(work, seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(budget, "_in_a_process", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            spent(table, steps)
+    (record,) = (table.folder / "budgets").glob("*.json")
+    seconds = json.loads(record.read_text())["limits"]["searching"]
+    spent(table, steps)
+    assert f"model.seconds={seconds}" in runs.listed(table.folder / "runs")[2].info["asked"]

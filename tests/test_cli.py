@@ -9,36 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kit import cli, registry
+from kit import registry
 from kit.competition import shipped
 from kit.files import read_json
 
 LINEAR = ("model.name=linear", "model.penalty=1.0", "train.threads=1")  # a penalty that is given need not be searched for
-
-
-class Done:
-    """One command as a shell would see it."""
-
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out.splitlines(), err.splitlines()
-
-
-@pytest.fixture
-def kit(monkeypatch, capsys):
-    """Runs `kit …` in this process."""
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test's own handlers stay
-
-    def run(*words) -> Done:
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, words)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        return Done(code, *capsys.readouterr())
-
-    return run
 
 
 def state(folder) -> dict:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -16,7 +15,6 @@ pytest.importorskip("ensemble_boxes")
 from PIL import Image
 from safetensors.numpy import load_file
 
-from kit import cli
 from kit.estimators import neural
 from kit.files import read_json
 from kit.predictions import Predictions
@@ -37,22 +35,14 @@ DETECTOR = [  # two steps an epoch: enough to see that it goes round
 
 
 @pytest.fixture
-def kit(tmp_path, monkeypatch, capsys):
+def kit(kit, tmp_path, monkeypatch):
     """Runs `kit ...` in an empty folder: (lines of standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test's own handlers stay
 
     def run(*words, code=0) -> tuple[list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, words)])
-        capsys.readouterr()
-        ended = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            ended = end.code or 0
-        out, err = capsys.readouterr()
-        assert ended == code, err
-        return out.splitlines(), err
+        done = kit(*words)
+        assert done.code == code, done.err
+        return done.out, "\n".join(done.err)
 
     return run
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kit.encoders import Encoders, Gathering, gathered
-from kit.errors import DataError
+from kit.errors import ConfigError, DataError
 from kit.tables import Column
 
 SCHEMA = {"size": Column("numeric"), "photo": Column("image")}
@@ -58,6 +58,16 @@ def test_features_are_computed_once_and_read_back_after(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_thumbnails", lambda album: pytest.fail("computed again"))
     assert np.array_equal(gathered(train, test, SCHEMA, {}, how)[2]["photo"].features, first)
+
+
+def test_features_that_no_package_holds_are_told_by_the_options_that_ask_for_them(tmp_path):
+    pytest.importorskip("timm")
+    options = {"image": {"features": "test_resnet", "weights": "package"}}
+    with pytest.raises(ConfigError, match=r'^encoders\.image\.weights = "package": there is a package for .*, not for "test_resnet"'):
+        gathered(*frames(tmp_path), SCHEMA, options, Gathering())
+    options["image"]["weights"] = str(tmp_path / "none.pt")
+    with pytest.raises(ConfigError, match=r'^encoders\.image\.weights = ".*none\.pt": no such file'):
+        gathered(*frames(tmp_path), SCHEMA, options, Gathering())
 
 
 def test_too_many_damaged_training_pictures_stop_and_damaged_test_pictures_do_not(tmp_path):

@@ -1,5 +1,8 @@
 """train.final = "further": the only fold's network goes on with all rows, the validated ones among them, and the score stays the fold's."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,7 @@ torch = pytest.importorskip("torch")
 from safetensors.numpy import load_file  # noqa: E402
 
 from kit import pipeline, runs  # noqa: E402
-from kit.competition import open_competition  # noqa: E402
+from kit.competition import open_competition, shipped  # noqa: E402
 from kit.files import read_json  # noqa: E402
 from kit.fitting import Says  # noqa: E402
 from kit.predict import predict  # noqa: E402
@@ -106,3 +109,34 @@ def test_the_folds_are_counted_before_anything_is_tuned(table):
     with pytest.raises(ConfigError, match="goes on with the network of the only fold, and there are 2"):
         tune("toy", table.data, Says(), preset=None, overrides=["model.name=mlp", "train.final=further"], trials=1, seconds=0.0, vary=[])
     assert not (table.folder / "runs").exists()
+
+
+PICTURES = ("train.workers=0", "train.precision=32-true", "train.channels_last=yes", "augment.size=32", "augment.first_size=0", "train.batch_size=16")
+NETWORK = ("model.architecture=test_resnet", "model.weights=none")
+KINDS = {  # pictures of classes; an open set whose rows vote, by ArcFace; queries and a gallery; texts; boxes
+    "inaturalist": (*PICTURES, *NETWORK),
+    "whale": (*PICTURES, *NETWORK),
+    "landmarks": (*PICTURES, *NETWORK),
+    "spooky-author": ("model.name=text_cnn", "train.workers=0", "score.folds={ scheme = 'holdout', share = 0.3 }"),
+    "imagenet-localization": (*PICTURES, "augment.size=64", "model.trunk=test_resnet", "model.weights=none", "model.channels=32"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_whatever_a_network_learns_from_it_can_learn_further(name, tmp_path, monkeypatch):
+    """The score is that of the run without it, byte for byte, other answers are given, and the run's models give them again."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shipped("competitions") / name, Path("competitions") / name, ignore=shutil.ignore_patterns("data", "sample", "runs", "cache"))
+    asked = [*KINDS[name], "train.epochs=2"]
+    data = Path("competitions") / name / "sample"
+    opened = open_competition(name, preset="fast", overrides=asked)
+    opened.open_adapter(data).write_sample(data)
+    plain = pipeline.train(opened, data, Says())
+    further = pipeline.train(open_competition(name, preset="fast", overrides=[*asked, "train.final=further", "train.further_epochs=1"]), data, Says())
+    assert (plain.folder / "fold-0/model.safetensors").read_bytes() == (further.folder / "fold-0/model.safetensors").read_bytes()
+    assert plain.info["score"] == further.info["score"]
+    begun, ended = (load_file(further.folder / part / "model.safetensors") for part in ("fold-0", "refit"))
+    assert any(not np.array_equal(begun[k], ended[k]) for k in begun)
+    told = (further.folder / "log.txt").read_text()
+    assert "further  epoch 1 of 1" in told and (further.folder / "submission.csv").read_bytes() != (plain.folder / "submission.csv").read_bytes()
+    assert predict(runs.open_run(further.folder), data, Says()).read_bytes() == (further.folder / "submission.csv").read_bytes()

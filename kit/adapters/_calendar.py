@@ -76,13 +76,13 @@ class Sales:
         return _product([np.unique(key[self.of_month(month)]) for key in self.keys])
 
     def totals(self, month: int) -> tuple[np.ndarray, np.ndarray]:
-        """(what was sold of each row of the month's grid, whether anything was): (rows,) float64, 0 where nothing was, and bool."""
+        """(what was sold of each row of the month's grid, in how many sales): (rows,) float64, 0 where nothing was, and int64."""
         held = self.of_month(month)
         places = [np.unique(key[held], return_inverse=True) for key in self.keys]
         shape = tuple(len(each) for each, _ in places)
         cell = np.ravel_multi_index(tuple(place for _, place in places), shape) if np.prod(shape) else np.empty(0, np.int64)
         size = int(np.prod(shape))
-        return np.bincount(cell, weights=self.values[held], minlength=size), np.bincount(cell[self.values[held] > 0], minlength=size) > 0
+        return np.bincount(cell, weights=self.values[held], minlength=size), np.bincount(cell[self.values[held] > 0], minlength=size)
 
 
 def _product(values: list[np.ndarray]) -> list[np.ndarray]:

@@ -54,10 +54,14 @@ class Group:
     Those that are first sold later stand in the same arrays, and are missing wherever they are looked up before.
     """
 
-    def __init__(self, columns: list[str], axes: dict[str, Axis], sales: Sales, look: Look):
-        self.name = " x ".join(columns) or "all"
+    def __init__(self, columns: list[str], axes: dict[str, Axis], sales: Sales, look: Look, what: str = ""):
+        """
+        what  of a sale is summed, as the names of columns say it; "" is what was sold
+        """
+        self.name = " ".join(filter(None, [" x ".join(columns) or "all", what]))
         self.axes = [axes[c] for c in columns]
-        self.full = columns == look.keys or columns in [[k] for k in look.keys]
+        self.full = not what and (columns == look.keys or columns in [[k] for k in look.keys])
+        self.debuts = bool(look.debut) and not what and look.debut not in columns
         self.units = pd.Index(np.unique(self._codes(sales.keys)))
         self.sales, self.look, n = sales, look, len(self.units)
         self.recent: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=max([*look.lags, *look.windows]))
@@ -124,7 +128,7 @@ class Group:
             yield f"{self.name} trend", means[0] - overall
             yield f"{self.name} since first", np.where(self.first < 0, np.nan, month - self.first)
             yield f"{self.name} since last", np.where(self.first < 0, np.nan, month - self.last)
-        if look.debut and look.debut not in self.name.split(" x "):
+        if self.debuts:
             yield f"{self.name} debut mean", np.divide(self.debut_total, self.debut_rows, out=nothing.copy(), where=self.debut_rows > 0)
 
 
@@ -169,6 +173,7 @@ class Past:
         self.groups = [Group(columns, axes, sales, look) for columns in wanted]
         self.key_groups = [self.groups[wanted.index([k])] for k in look.keys]
         self.everything = self.groups[wanted.index([])]
+        self.times = Group(look.keys, axes, sales, look, "times")  # twelve of one sale are less likely to come again than one of twelve
         self.prices = Prices(axes[look.priced], axes.get(look.price_among), sales, look) if look.priced and sales.prices is not None else None
 
     def know(self, month: int) -> None:
@@ -179,21 +184,22 @@ class Past:
 
     def _add(self, month: int) -> None:
         keys = self.sales.grid(month)
-        totals, sold = self.sales.totals(month)
-        values, new = self.look.clipped(totals), None
+        totals, times = self.sales.totals(month)
+        values, sold, new = self.look.clipped(totals), times > 0, None
         if self.look.debut and month:  # of what the first month sells nobody knows whether it is new
             followed = self.key_groups[self.look.keys.index(self.look.debut)]
             new = followed.first[followed.place(keys)] < 0
         for group in self.groups:
             group.add(month, group.place(keys), values, sold, new)
+        self.times.add(month, self.times.place(keys), times, sold, None)
         if self.prices is not None:
             self.prices.add(month)
 
     def columns(self, month: int, keys: list[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """(name, (rows,) float32) of each column for these rows of a month, missing is NaN."""
         assert self.added == min(month - self.look.horizon + 1, self.sales.months), "a month's rows know the months before it, and no others"
-        places = {group.name: group.place(keys) for group in self.groups}
-        for group in self.groups:
+        places = {group.name: group.place(keys) for group in [*self.groups, self.times]}
+        for group in [*self.groups, self.times]:
             for name, values in group.columns(month):
                 yield name, _looked_up(values, places[group.name])
         yield from self._expected(month, places)

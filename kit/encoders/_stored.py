@@ -10,6 +10,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from kit.encoders import Features, Gathering
+from kit.errors import ConfigError
 from kit.files import whole
 from kit.stores import Block, Store
 
@@ -57,15 +58,18 @@ def beside(name: str, values: np.ndarray) -> Features:
     return Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((len(values), 0), np.int32), [], [])
 
 
-def computed_once(how: Gathering, told: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """(n, d) float32: what `make` gives, kept in the cache.
+def computed_once(how: Gathering, kind: str, told: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """(n, d) float32: what `make` gives, kept in the cache. What a network says of [model] is said of [encoders.KIND], which asked for its features.
 
     told  all that decides the values
     """
     path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
     if path is not None and path.is_file():
         return load_file(path)["features"]
-    values = make()
+    try:
+        values = make()
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("model.weights", f"encoders.{kind}.weights").replace("model.architecture", f"encoders.{kind}.features")) from error
     if path is not None:
         with whole(path) as temporary:
             save_file({"features": values}, temporary)

@@ -78,7 +78,7 @@ class Audio(Stored):
             values[~recordings.there] = np.nan
             return values
 
-        return computed_once(how, f"{_FORMAT} {recordings.key} {self.features} {self.weights}", made)
+        return computed_once(how, "audio", f"{_FORMAT} {recordings.key} {self.features} {self.weights}", made)
 
     def _columns(self, part: str, recordings: Recordings, how: Gathering) -> np.ndarray:
         """(n, d) float32 of one kind of features. Torch is imported only where a network is asked for."""

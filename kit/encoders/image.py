@@ -63,7 +63,7 @@ class Image(Stored):
             values[~album.there] = np.nan
             return values
 
-        return computed_once(how, f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}", made)
+        return computed_once(how, "image", f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}", made)
 
 
 def _thumbnails(album: Album) -> np.ndarray:

@@ -102,7 +102,7 @@ class Text:
 
     def _frozen(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
         held = hashlib.sha256("".join(f"{len(text)} {text}" for text in texts).encode()).hexdigest()
-        return computed_once(how, f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", lambda: self._asked(texts, how))
+        return computed_once(how, "text", f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", lambda: self._asked(texts, how))
 
     def _asked(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
         """(n, d) float32 of the encoder for each text."""

@@ -1,5 +1,7 @@
 """What boosting libraries have in common: a booster for each output, rounds found on watched rows, seeds averaged, a JSON file each."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,6 @@ from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
 from kit.files import read_json, write_json
 
-_OF_CLASSES = {"binary": ("bce",), "multilabel": ("bce",), "multiclass": ("cross_entropy",)}
 _LEAST_TRUTH = 1e-3  # of the mean |y|: what an absolute share of a smaller truth counts as, as in the networks' loss
 _USUALLY = {"alpha": 0.5, "power": 1.5}  # what an option is that the config leaves out, as in the networks' losses
 _FEW_ROWS = 10_000
@@ -43,9 +44,13 @@ class Boosted:
 
     losses        the house's name -> the library's
     loss_options  the house's name -> its options that the library has, by the library's names
+    of_classes    task -> the losses that suit it; a number's are all others
+    kept_as       the ending of a booster's file
     """
 
     name = ""
+    of_classes: dict[str, tuple[str, ...]] = {"binary": ("bce",), "multilabel": ("bce",), "multiclass": ("cross_entropy",)}
+    kept_as = "json"
     losses: dict[str, str] = {}
     loss_options: dict[str, dict[str, str]] = {}
 
@@ -54,8 +59,8 @@ class Boosted:
         self.boosters: list[Any] = []
         self.names: list[str] = []
         self.history: dict[str, list[float]] = {}
-        of_classes = {loss for losses in _OF_CLASSES.values() for loss in losses}
-        suits = _OF_CLASSES.get(setup.task) or [loss for loss in self.losses if setup.task == "regression" and loss not in of_classes]
+        of_classes = {loss for losses in self.of_classes.values() for loss in losses}
+        suits = self.of_classes.get(setup.task) or [loss for loss in self.losses if setup.task == "regression" and loss not in of_classes]
         if setup.loss not in suits:
             raise ConfigError(f'train.loss = "{setup.loss}": model "{self.name}" knows {shorten(suits, 20) or "none"} for task {setup.task}')
         known = self.loss_options.get(setup.loss, {})
@@ -85,7 +90,8 @@ class Boosted:
 
     def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
         """The rounds after which the watched rows no longer gain, for each output."""
-        found, curves = zip(*(self._rounds(*pair) for pair in zip(self._columns(train), self._columns(watched))))
+        pairs = list(zip(self._columns(train), self._columns(watched)))
+        found, curves = zip(*(self._rounds(*pair, self.options["seconds"] / len(pairs)) for pair in pairs))
         add_curve(self.history, curves[0])
         return {"rounds": [max(rounds, 1) for rounds in found]}
 
@@ -93,7 +99,7 @@ class Boosted:
         columns = self._columns(train)
         rounds = found.get("rounds") or [self.options["rounds"]] * len(columns)
         seeds = [self.setup.seed + 1000 * model for model in range(self.options["models"])]
-        self.boosters = [self._fitted(column, int(count), seed) for column, count in zip(columns, rounds) for seed in seeds]
+        self.boosters = [booster for column, count in zip(columns, rounds) for booster in self._fitted(column, int(count), seeds)]
         self.names = [*train.features.dense_names, *train.features.code_names]
 
     def predict(self, rows: Examples) -> np.ndarray:
@@ -113,20 +119,21 @@ class Boosted:
 
     def save(self, folder: Path) -> None:
         for n, booster in enumerate(self.boosters):
-            self._write(booster, folder / f"model-{n}.json")
+            self._write(booster, folder / f"model-{n}.{self.kept_as}")
         columns = len(self._brought(self.boosters[0]))
         write_json(folder / "model.json", {"boosters": len(self.boosters), "names": self.names, "columns": columns, "importances": self.importances()})
 
     def load(self, folder: Path) -> None:
         saved = read_json(folder / "model.json")
         self.names = saved["names"]
-        self.boosters = [self._read(folder / f"model-{n}.json") for n in range(saved["boosters"])]
+        self.boosters = [self._read(folder / f"model-{n}.{self.kept_as}") for n in range(saved["boosters"])]
 
-    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
-        """(the best round counted from 1, the loss of the watched rows after each)"""
+    def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
+        """(the best round counted from 1, the loss of the watched rows after each); the search ends after so many seconds, if not 0"""
         raise NotImplementedError
 
-    def _fitted(self, train: Column, rounds: int, seed: int) -> Any:
+    def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[Any]:
+        """A booster for each seed, of the same rows, which are binned once where the library can."""
         raise NotImplementedError
 
     def _given(self, features: Features) -> Any:
@@ -146,6 +153,12 @@ class Boosted:
 
     def _read(self, path: Path) -> Any:
         raise NotImplementedError
+
+
+def over(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed since this call; with 0, never."""
+    until = time.monotonic() + seconds
+    return lambda: seconds > 0 and until < time.monotonic()
 
 
 def add_curve(history: dict[str, list[float]], losses: list[float]) -> None:

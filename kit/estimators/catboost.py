@@ -13,7 +13,7 @@ import pandas as pd
 from kit.encoders import Features
 from kit.errors import TrainingError
 from kit.estimators import Setup
-from kit.estimators._boosted import Boosted, Column, as_float32
+from kit.estimators._boosted import Boosted, Column, as_float32, over
 from kit.files import whole
 from kit.space import Choice, Real, Whole
 
@@ -47,6 +47,7 @@ class Catboost(Boosted):
         rounds: int = 0,
         most_rounds: int = 3000,
         patience: int = 100,
+        seconds: float = 0.0,
         learning_rate: float = 0.0,
         depth: int = 0,
         l2: float = 3.0,
@@ -61,6 +62,7 @@ class Catboost(Boosted):
 
         rounds           0 finds them by early stopping
         patience         rounds without a gain before it stops
+        seconds          of a search for rounds, at most: the best by then is taken; 0 is any time, and the same rounds each time
         learning_rate    per round
         depth            of a tree: all its leaves are this deep
         row_share        of the rows that each tree sees
@@ -107,22 +109,29 @@ class Catboost(Boosted):
         target = column.target.astype(np.int64) if self.setup.task != "regression" else column.target
         return _pool(column.features, target, column.weight)
 
-    def _train(self, parameters: dict[str, Any], train: Column, watched: Column | None = None) -> catboost.CatBoost:
+    def _train(self, parameters: dict[str, Any], train: Column, watched: Column | None = None, seconds: float = 0.0) -> catboost.CatBoost:
         model = catboost.CatBoost(parameters)
         told = {"log_cout": lambda line: self.setup.progress(line.strip()), "log_cerr": lambda line: self.setup.progress(line.strip())}
         try:
-            model.fit(self._pool(train), eval_set=None if watched is None else self._pool(watched), **told)
+            if watched is None:
+                model.fit(self._pool(train), **told)
+            else:
+                model.fit(self._pool(train), eval_set=self._pool(watched), callbacks=[_InTime(seconds)], **told)
         except catboost.CatBoostError as error:
             raise TrainingError(f'model "catboost" cannot be fitted on {len(train)} rows: {error}') from error
         return model
 
-    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
+    def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
         stopping = {"iterations": self.options["most_rounds"], "od_type": "Iter", "od_wait": self.options["patience"], "use_best_model": True}
-        model = self._train(self.parameters(len(train), self.setup.seed, train.deviation) | stopping, train, watched)
+        n = len(train) + len(watched)  # the parameters of the fit, which has both
+        model = self._train(self.parameters(n, self.setup.seed, train.deviation) | stopping, train, watched, seconds)
         losses = next(iter(model.get_evals_result()["validation"].values()))
         return model.get_best_iteration() + 1, losses
 
-    def _fitted(self, train: Column, rounds: int, seed: int) -> _Kept:
+    def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[_Kept]:
+        return [self._one(train, rounds, seed) for seed in seeds]
+
+    def _one(self, train: Column, rounds: int, seed: int) -> _Kept:
         model = self._train(self.parameters(len(train), seed, train.deviation) | {"iterations": rounds}, train)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.json"
@@ -155,6 +164,17 @@ class Catboost(Boosted):
         model = catboost.CatBoost()
         model.load_model(str(path), format="json")
         return _Kept(path.read_text(encoding="utf-8"), model)
+
+
+class _InTime:
+    """Ends a training when its seconds are over."""
+
+    def __init__(self, seconds: float):
+        self.over = over(seconds)
+
+    def after_iteration(self, info: Any) -> bool:
+        """Whether to go on."""
+        return not self.over()
 
 
 def _pool(features: Features, target: np.ndarray | None = None, weight: np.ndarray | None = None) -> catboost.Pool:

@@ -7,21 +7,22 @@ import lightgbm
 import numpy as np
 import scipy.sparse
 
-from kit.encoders import Examples, Features
-from kit.errors import ConfigError, shorten
+from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import add_curve
-from kit.files import read_json, whole, write_json
+from kit.estimators._boosted import Boosted, Column, over
+from kit.files import whole
 from kit.space import Choice, Real, Whole
 
-OBJECTIVES = {
-    "bce": "binary", "cross_entropy": "multiclass", "mse": "regression", "mae": "regression_l1", "huber": "huber", "quantile": "quantile",
-    "tweedie": "tweedie", "poisson": "poisson", "gamma": "gamma", "mape": "mape",
-}  # fmt: skip
-_LOSS_OPTIONS = {"huber": {"delta": "alpha"}, "quantile": {"alpha": "alpha"}, "tweedie": {"power": "tweedie_variance_power"}}
 
-
-class Lightgbm:
+class Lightgbm(Boosted):
+    name = "lightgbm"
+    losses = {
+        "bce": "binary", "cross_entropy": "multiclass", "mse": "regression", "mae": "regression_l1", "huber": "huber", "quantile": "quantile",
+        "tweedie": "tweedie", "poisson": "poisson", "gamma": "gamma", "mape": "regression_l1",
+    }  # fmt: skip
+    loss_options = {"huber": {"delta": "alpha"}, "quantile": {"alpha": "alpha"}, "tweedie": {"power": "tweedie_variance_power"}}
+    of_classes = {**Boosted.of_classes, "multiclass": ("cross_entropy", "bce")}  # bce: each class against the rest
+    kept_as = "txt"
     space = {
         "learning_rate": Real(0.01, 0.15, log=True), "leaves": Whole(4, 256, log=True), "min_rows": Whole(2, 200, log=True), "column_share": Real(0.2, 1.0),
         "row_share": Real(0.4, 1.0), "l1": Real(1e-3, 10.0, log=True), "l2": Real(1e-3, 30.0, log=True), "extra_trees": Choice((False, True)),
@@ -34,6 +35,7 @@ class Lightgbm:
         rounds: int = 0,
         most_rounds: int = 5000,
         patience: int = 100,
+        seconds: float = 0.0,
         learning_rate: float = 0.0,
         leaves: int = 0,
         depth: int = -1,
@@ -50,35 +52,24 @@ class Lightgbm:
 
         rounds         0 finds them by early stopping
         patience       rounds without a gain before it stops
+        seconds        of a search for rounds, at most: the best by then is taken; 0 is any time, and the same rounds each time
         learning_rate  per round
         leaves         of a tree, at most
         depth          of a tree, at most; -1 is any
         min_rows       training rows in a leaf, at least
         column_share   of the columns that each tree sees
         row_share      of the rows that each tree sees
+        extra_trees    whether a cut is the best of random places instead of all
         models         boosters with other seeds, averaged
         """
-        self.setup = setup
-        self.options = {k: v for k, v in locals().items() if k not in ("self", "setup")}
-        self.boosters: list[lightgbm.Booster] = []
-        self.names: list[str] = []
-        self.history: dict[str, list[float]] = {}
-        if setup.loss not in OBJECTIVES:
-            raise ConfigError(f'train.loss = "{setup.loss}": model "lightgbm" knows {shorten(OBJECTIVES, 20)}')
-        unknown = set(setup.loss_options) - set(_LOSS_OPTIONS.get(setup.loss, {}))
-        if unknown:
-            raise ConfigError(f"train.loss.{min(unknown)} is no option of {setup.loss}: it takes {shorten(_LOSS_OPTIONS.get(setup.loss, {})) or 'none'}")
-
-    @property
-    def watches(self) -> bool:
-        return self.options["rounds"] == 0
+        super().__init__(setup, {k: v for k, v in locals().items() if k not in ("self", "setup", "__class__")})
 
     def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
         """LightGBM's own, for n training rows whose target has this standard deviation."""
-        given, setup = self.options, self.setup
+        given = self.options
         small, middle = n < 3_000, n < 20_000
         parameters = {
-            "objective": OBJECTIVES[setup.loss],
+            "objective": self.losses[self.setup.loss],
             "learning_rate": given["learning_rate"] or (0.03 if middle else 0.06),
             "num_leaves": given["leaves"] or (8 if small else 24 if middle else 63),
             "max_depth": given["depth"],
@@ -91,30 +82,18 @@ class Lightgbm:
             "extra_trees": given["extra_trees"],
             "max_bin": given["max_bin"],
             "seed": seed,
-            "num_threads": self._threads(n),
+            "num_threads": self.threads(n),
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
             "cat_smooth": 10,
             "min_data_per_group": 20 if middle else 100,
         }
-        if setup.task == "multiclass":
-            parameters |= {"objective": "multiclass" if setup.loss == "cross_entropy" else "multiclassova", "num_class": setup.outputs}
-        for ours, theirs in _LOSS_OPTIONS.get(setup.loss, {}).items():
-            if ours in setup.loss_options:
-                parameters[theirs] = setup.loss_options[ours]
-        if setup.loss == "quantile":
-            parameters.setdefault("alpha", 0.5)  # the house's; LightGBM's own is 0.9
-        if setup.loss == "huber" and not parameters.get("alpha"):
-            parameters["alpha"] = deviation  # as in the networks' Huber loss
-        return parameters
+        if self.setup.task == "multiclass":
+            parameters |= {"objective": "multiclass" if self.setup.loss == "cross_entropy" else "multiclassova", "num_class": self.setup.outputs}
+        return parameters | self.loss_given(deviation)
 
-    def _threads(self, n: int) -> int:
-        """One for small tables: their threads spend their time waiting for one another, and very long if other processes want the cores."""
-        return 1 if n < 10_000 else self.setup.threads
-
-    @staticmethod
-    def _matrix(features: Features):
+    def _given(self, features: Features) -> np.ndarray | scipy.sparse.csr_matrix:
         """(n, columns) with the codes last among the dense ones; missing codes are NaN."""
         parts = [features.dense]
         if features.codes.shape[1]:
@@ -126,72 +105,56 @@ class Lightgbm:
             return dense
         return scipy.sparse.hstack([scipy.sparse.csr_matrix(np.where(dense == 0, 0, dense)), features.sparse], format="csr")
 
-    def _dataset(self, rows: Examples, column: np.ndarray, reference=None, keep: bool = False) -> lightgbm.Dataset:
-        features = rows.features
-        n_dense, n_codes = len(features.dense_names), len(features.code_names)
+    def _dataset(self, column: Column, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+        n_dense, n_codes = len(column.features.dense_names), len(column.features.code_names)
         return lightgbm.Dataset(
-            self._matrix(features),
-            column,
-            weight=rows.weight,
+            self._given(column.features),
+            column.target,
+            weight=column.weight,
             reference=reference,
             categorical_feature=list(range(n_dense, n_dense + n_codes)),
-            free_raw_data=not keep,
-            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self._threads(len(rows)), "force_row_wise": True},
+            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self.threads(len(column)), "force_row_wise": True},
         )
 
-    def _columns(self, rows: Examples) -> list[np.ndarray]:
-        return [rows.target] if self.setup.task == "multiclass" else [np.ascontiguousarray(c) for c in rows.target.reshape(len(rows), -1).T]
+    def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
+        data, told = self._dataset(train), {}
+        booster = lightgbm.train(
+            self.parameters(len(train) + len(watched), self.setup.seed, train.deviation),  # as in the fit, which has both
+            data,
+            self.options["most_rounds"],
+            valid_sets=[self._dataset(watched, data)],
+            callbacks=[lightgbm.early_stopping(self.options["patience"], verbose=False), lightgbm.record_evaluation(told), _InTime(told, seconds)],
+        )
+        return booster.best_iteration, next(iter(told["valid_0"].values()))
 
-    def watch(self, train: Examples, watched: Examples) -> dict[str, Any]:
-        """The rounds after which the watched rows no longer gain, for each output."""
-        found, curves = [], []
-        for column, other in zip(self._columns(train), self._columns(watched)):
-            data, told = self._dataset(train, column), {}
-            booster = lightgbm.train(
-                self.parameters(len(train), self.setup.seed, float(column.std()) or 1.0),
-                data,
-                self.options["most_rounds"],
-                valid_sets=[self._dataset(watched, other, reference=data)],
-                callbacks=[lightgbm.early_stopping(self.options["patience"], verbose=False), lightgbm.record_evaluation(told)],
-            )
-            found.append(max(booster.best_iteration, 1))
-            curves.append(next(iter(told["valid_0"].values())))
-        add_curve(self.history, curves[0])
-        return {"rounds": found}
+    def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[lightgbm.Booster]:
+        data = self._dataset(train)
+        return [lightgbm.train(self.parameters(len(train), seed, train.deviation), data, rounds) for seed in seeds]
 
-    def fit(self, train: Examples, found: dict[str, Any]) -> None:
-        columns = self._columns(train)
-        rounds = found.get("rounds") or [self.options["rounds"]] * len(columns)
-        self.boosters = []
-        for column, count in zip(columns, rounds):
-            data = self._dataset(train, column)
-            for model in range(self.options["models"]):
-                self.boosters.append(lightgbm.train(self.parameters(len(train), self.setup.seed + 1000 * model, float(column.std()) or 1.0), data, int(count)))
-        features = train.features
-        self.names = [*features.dense_names, *features.code_names]
+    def _asked(self, booster: lightgbm.Booster, given: np.ndarray | scipy.sparse.csr_matrix, threads: int) -> np.ndarray:
+        return booster.predict(given, num_threads=threads)
 
-    def predict(self, rows: Examples) -> np.ndarray:
-        matrix, each = self._matrix(rows.features), self.options["models"]
-        predicted = [b.predict(matrix, num_threads=self._threads(len(rows))) for b in self.boosters]
-        means = [np.mean(predicted[n : n + each], axis=0) for n in range(0, len(predicted), each)]
-        return means[0] if self.setup.task == "multiclass" else np.column_stack(means)
+    def _brought(self, booster: lightgbm.Booster) -> np.ndarray:
+        return booster.feature_importance("gain")
 
-    def importances(self) -> dict[str, float]:
-        """Share of the total gain of each column; hashed n-grams count together."""
-        gain = np.sum([b.feature_importance("gain") for b in self.boosters], axis=0)
-        named = dict(zip(self.names, gain.tolist()))
-        if len(gain) > len(self.names):
-            named["n-grams"] = float(gain[len(self.names) :].sum())
-        total = sum(named.values()) or 1.0
-        return {k: v / total for k, v in sorted(named.items(), key=lambda item: -item[1])}
+    def _write(self, booster: lightgbm.Booster, path: Path) -> None:
+        with whole(path) as temporary:
+            temporary.write_text(booster.model_to_string(), encoding="utf-8")
 
-    def save(self, folder: Path) -> None:
-        for n, booster in enumerate(self.boosters):
-            with whole(folder / f"model-{n}.txt") as temporary:
-                temporary.write_text(booster.model_to_string(), encoding="utf-8")
-        write_json(folder / "model.json", {"boosters": len(self.boosters), "names": self.names, "importances": self.importances()})
+    def _read(self, path: Path) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
 
-    def load(self, folder: Path) -> None:
-        saved = read_json(folder / "model.json")
-        self.names = saved["names"]
-        self.boosters = [lightgbm.Booster(model_str=(folder / f"model-{n}.txt").read_text(encoding="utf-8")) for n in range(saved["boosters"])]
+
+class _InTime:
+    """Ends a training when its seconds are over, with the round that was best by then."""
+
+    before_iteration = False
+
+    def __init__(self, told: dict[str, dict[str, list[float]]], seconds: float):
+        self.told, self.over = told, over(seconds)
+        self.order = 40  # once the round is recorded
+
+    def __call__(self, env: lightgbm.callback.CallbackEnv) -> None:
+        if self.over():
+            losses = next(iter(self.told["valid_0"].values()))
+            raise lightgbm.callback.EarlyStopException(int(np.argmin(losses)), env.evaluation_result_list)

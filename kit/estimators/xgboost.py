@@ -9,7 +9,7 @@ import xgboost
 
 from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import Boosted, Column, as_float32
+from kit.estimators._boosted import Boosted, Column, as_float32, over
 from kit.files import whole
 from kit.space import Real, Whole
 
@@ -33,6 +33,7 @@ class Xgboost(Boosted):
         rounds: int = 0,
         most_rounds: int = 5000,
         patience: int = 100,
+        seconds: float = 0.0,
         learning_rate: float = 0.0,
         depth: int = 0,
         min_weight: float = 5.0,
@@ -47,6 +48,7 @@ class Xgboost(Boosted):
 
         rounds         0 finds them by early stopping
         patience       rounds without a gain before it stops
+        seconds        of a search for rounds, at most: the best by then is taken; 0 is any time, and the same rounds each time
         learning_rate  per round
         depth          of a tree, at most
         min_weight     second derivatives of the loss in a leaf, summed, at least: for squared errors these are rows
@@ -84,21 +86,22 @@ class Xgboost(Boosted):
         told = {"feature_types": kinds, "enable_categorical": True, "nthread": self.threads(len(column))}
         return xgboost.QuantileDMatrix(values, column.target, weight=column.weight, max_bin=self.options["max_bin"], ref=reference, **told)
 
-    def _rounds(self, train: Column, watched: Column) -> tuple[int, list[float]]:
+    def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
         data, told = self._matrix(train), {}
         booster = xgboost.train(
-            self.parameters(len(train), self.setup.seed, train.deviation),
+            self.parameters(len(train) + len(watched), self.setup.seed, train.deviation),  # as in the fit, which has both
             data,
             self.options["most_rounds"],
             evals=[(self._matrix(watched, data), "watched")],
-            early_stopping_rounds=self.options["patience"],
+            callbacks=[xgboost.callback.EarlyStopping(rounds=self.options["patience"]), _InTime(seconds)],
             evals_result=told,
             verbose_eval=False,
         )
         return booster.best_iteration + 1, next(iter(told["watched"].values()))
 
-    def _fitted(self, train: Column, rounds: int, seed: int) -> xgboost.Booster:
-        return xgboost.train(self.parameters(len(train), seed, train.deviation), self._matrix(train), rounds)
+    def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[xgboost.Booster]:
+        data = self._matrix(train)
+        return [xgboost.train(self.parameters(len(train), seed, train.deviation), data, rounds) for seed in seeds]
 
     def _given(self, features: Features) -> xgboost.DMatrix:
         values, kinds = _values(features)
@@ -120,6 +123,17 @@ class Xgboost(Boosted):
 
     def _read(self, path: Path) -> xgboost.Booster:
         return xgboost.Booster(model_file=path)
+
+
+class _InTime(xgboost.callback.TrainingCallback):
+    """Ends a training when its seconds are over."""
+
+    def __init__(self, seconds: float):
+        super().__init__()
+        self.over = over(seconds)
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        return self.over()
 
 
 def _values(features: Features) -> tuple[np.ndarray | scipy.sparse.csr_matrix, list[str]]:

@@ -95,6 +95,8 @@ def test_columns_by_hand(tmp_path):
     assert one["shop x item lag 1"] == 4 and one["shop x item lag 2"] == 3 and one["shop x item mean 2"] == 3.5
     assert one["shop x item recent mean"] == pytest.approx((4 / 29 + 0.5 * 3 / 31) / 1.5 * 31)  # a day of February, of January, for the days of March
     assert one["shop x item since first"] == 2 and one["shop x item since last"] == 1
+    assert one["shop x item times lag 1"] == 1 and one["shop x item times mean 2"] == 1.5  # one sale of four, and two of three together
+    assert one["shop x item times recent mean"] == pytest.approx((1 / 29 + 0.5 * 2 / 31) / 1.5 * 31)
     assert one["item price"] == pytest.approx(np.log(10)) and one["item price change"] == 0
     assert one["month"] == 3 and one["days"] == 31 and one["weekend days"] == 9
     assert train.loc["2/b/y"].filter(like="shop").isna().all()  # shop b opens that month
@@ -133,8 +135,8 @@ def slow_columns(sales: pd.DataFrame, month: int, shop: str, item: str) -> dict[
             pd.MultiIndex.from_product([[m], part["shop"].unique(), part["item"].unique()], names=["month", "shop", "item"]).to_frame(index=False)
             for m, part in of.groupby("month")
         ]
-        totals = of.groupby(["month", "shop", "item"], as_index=False)["sold"].sum()
-        grid = pd.concat(grids).merge(totals, how="left").fillna({"sold": 0.0})
+        totals = of.groupby(["month", "shop", "item"], as_index=False).agg(sold=("sold", "sum"), times=("sold", lambda sold: float((sold > 0).sum())))
+        grid = pd.concat(grids).merge(totals, how="left").fillna({"sold": 0.0, "times": 0.0})
         return grid.assign(sold=grid["sold"].clip(0, 20))
 
     found = {}
@@ -152,6 +154,10 @@ def slow_columns(sales: pd.DataFrame, month: int, shop: str, item: str) -> dict[
         found[f"{name} mean"] = own["sold"].mean() if known else np.nan
         found[f"{name} since first"] = month - own[own["sold"] > 0]["month"].min() if known else np.nan
         found[f"{name} since last"] = month - own[own["sold"] > 0]["month"].max() if known else np.nan
+    own = grid[(grid["shop"] == shop) & (grid["item"] == item)]
+    known = (own["sold"] > 0).any()
+    found["shop x item times mean"] = own["times"].mean() if known else np.nan
+    found["shop x item times mean 2"] = np.nan if not known else own[own["month"] >= month - 2]["times"].mean() if (own["month"] >= month - 2).any() else 0.0
     prices = before[before["item"] == item].groupby("month")["price"].median()
     found["item price"] = np.log(prices.iloc[-1]) if len(prices) else np.nan
     return found

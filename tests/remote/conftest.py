@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import sys
 import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -249,23 +248,13 @@ def server(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def kit(monkeypatch, capsys):
+def kit(kit):
     """Runs `kit …` in this process; gives its exit code, and the lines on both streams, in which no secret may stand."""
-    from kit import cli
-
-    monkeypatch.setattr("signal.signal", lambda *_: None)
 
     def run(*words) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, words)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        assert not [secret for secret in (TOKEN, SIGNED) if secret in out + err]
-        return code, out.splitlines(), err.splitlines()
+        done = kit(*words)
+        assert not [secret for secret in (TOKEN, SIGNED) if secret in "\n".join(done.out + done.err)]
+        return done.code, done.out, done.err
 
     return run
 
