@@ -8,29 +8,25 @@ that it is worse than its best run, which was chosen for its luck, too (benchmar
 import hashlib
 import json
 import math
-import multiprocessing
-import os
 import re
 import signal
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from kit import files, runs
 from kit.competition import Competition, open_competition
 from kit.errors import ConfigError, KitError, RunError
 from kit.fitting import Says, inner_cuts
+from kit.limited import in_a_process
 from kit.pipeline import UNSCORED, score_line, train
 from kit.portfolio import BOOSTER, BOOSTERS, Step, portfolio
+from kit.record import Record
 from kit.registry import find_model
 from kit.runs import Run
 from kit.scoring import Score
 
 _KEPT_BACK = 0.02  # share of the budget left for ending
-_GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
 _FIRST = 0.5  # of what is left: steps that take more wait until the others had their turn
@@ -49,43 +45,6 @@ def seconds_of(text: str, option: str = "--budget") -> float:
     if given < _LEAST:
         raise ConfigError(f'{option} "{text}": expected a time of {_LEAST:g} seconds or more, such as 90s, 10m or 1h30m')
     return float(given)
-
-
-# --- the record ------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Record:
-    """What a budget has done, on the disk after every step, so that the same command goes on where it was stopped.
-
-    used    seconds
-    steps   label -> name of its run; "" for one that failed or was stopped
-    limits  label -> model.seconds, as it was given when the step was begun
-    """
-
-    path: Path
-    used: float = 0.0
-    steps: dict[str, str] = field(default_factory=dict)
-    blends: list[str] = field(default_factory=list)
-    limits: dict[str, float] = field(default_factory=dict)
-
-    @staticmethod
-    def open(path: Path) -> "Record":
-        if not path.is_file():
-            return Record(path)
-        held = files.read_json(path)
-        return Record(path, held["used"], held["steps"], held["blends"], held.get("limits", {}))
-
-    def save(self, used: float) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.used = used
-        files.write_json(self.path, {"used": used, "steps": self.steps, "blends": self.blends, "limits": self.limits})
-
-    def close(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-# --- the flow --------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -172,7 +131,7 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     if any(o.startswith("model.") for o in step.overrides):  # what is told of the config's own model is not for another
         overrides = [*(o for o in at_work.overrides if not o.startswith("model.") and o != "train.final=further"), *step.overrides]
     overrides = [*overrides, *_in_time(at_work, step, overrides)]
-    ended = _in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
+    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
     took = time.monotonic() - began
     made = _made(at_work, overrides, before) if ended == 0 else None
     at_work.record.steps[step.label] = "" if made is None else made.name
@@ -241,7 +200,7 @@ def _blend(at_work: _Spending) -> None:
     if len(chosen) < 2 or at_work.left < 1.5 * at_work.blending:
         return
     began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
-    if _in_a_process(lambda: _blended(at_work, chosen), at_work.left) == 0:
+    if in_a_process(lambda: _blended(at_work, chosen), at_work.left) == 0:
         at_work.blending = time.monotonic() - began
         new = [r for r in runs.listed(at_work.competition.home / "runs") if r.name not in before and "blended" in r.info and r.info["state"] == "finished"]
         at_work.record.blends += [r.name for r in new[-1:]]
@@ -298,50 +257,3 @@ def _tell(at_work: _Spending, label: str, run: Run | None, took: float, why: str
     score = "unscored" if run.info["score"] == UNSCORED else f"{run.info['metric']} {run.info['score']['mean']:.6g}"
     best = _answer(at_work)
     at_work.says.result(f"{spent:6.1f} s  {label:<32}{score}  {took:.1f} s" + ("  best so far" if best is not None and best.name == run.name else ""))
-
-
-# --- processes -------------------------------------------------------------------------------------------------------------------
-
-
-def _in_a_process(work: Callable[[], Any], seconds: float) -> int | None:
-    """The exit code of a process that does the work; it and its children are stopped when the time is up.
-
-    It is a copy of this one, which has the libraries read in already; this one never computes anything itself, so that no thread of a
-    library is lost in the copy.
-    """
-    process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
-    process.start()
-    try:
-        process.join(max(seconds, 0.0))
-        if process.is_alive():
-            _stop(process, signal.SIGTERM)
-            process.join(_GRACE)
-        if process.is_alive():
-            _stop(process, signal.SIGKILL)
-            process.join()
-    except BaseException:
-        _stop(process, signal.SIGTERM)
-        process.join(_GRACE)
-        _stop(process, signal.SIGKILL)
-        process.join()
-        raise
-    return process.exitcode
-
-
-def _stop(process: Any, how: int) -> None:
-    try:
-        os.killpg(process.pid, how)
-    except ProcessLookupError:
-        if process.is_alive():  # it has not made a group of its own yet
-            os.kill(process.pid, how)
-
-
-def _alone(work: Callable[[], Any]) -> None:
-    os.setpgrp()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        work()
-    except (KitError, MemoryError) as error:
-        print(f"kit: {error or 'not enough memory'}", file=sys.stderr, flush=True)
-        sys.exit(1)
-

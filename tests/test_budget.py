@@ -152,7 +152,7 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
         take(at_work, step, share)
 
     monkeypatch.setattr(budget, "_take", told)
-    monkeypatch.setattr(budget, "_in_a_process", trained)
+    monkeypatch.setattr(budget, "in_a_process", trained)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     booster = ("model.name=lightgbm", "model.rounds=4")
     steps = [CONSTANT, Step(budget.BOOSTER, (*booster, "train.seed=1"), 0.0), Step("slow", (*booster, "train.seed=2"), 4.0), Step("next", (*booster, "train.seed=3"), 5.0), Step("linear", ("model.name=linear",), 2.0)]
@@ -176,7 +176,7 @@ def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, m
         return work() or 0
 
     monkeypatch.setattr(budget, "_take", told)
-    monkeypatch.setattr(budget, "_in_a_process", timed)
+    monkeypatch.setattr(budget, "in_a_process", timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("dear", ("model.name=linear",), 12.0), Step("cheap", ("model.name=knn",), 2.0)]
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)  # 60 seconds for the one, 10 for the other, and 107 are left
@@ -193,7 +193,7 @@ def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
         clock[0] += 15.0 if blending else 1.0
         return work() or 0
 
-    monkeypatch.setattr(budget, "_in_a_process", timed)
+    monkeypatch.setattr(budget, "in_a_process", timed)
     steps = [CONSTANT, BOOSTER, LINEAR, Step("other", ("model.rounds=4",), 0.0), Step("another", ("model.rounds=3",), 0.0)]
     found, _ = spent(table, steps, seconds=120.0)
     assert order[:4] == ["step", "step", "step", "blend"] and order.count("blend") == 2 and order[-1] == "blend"
@@ -214,7 +214,7 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
         except ConfigError:
             return 1
 
-    monkeypatch.setattr(budget, "_in_a_process", timed)
+    monkeypatch.setattr(budget, "in_a_process", timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     searching = ("model.rounds=0", "model.most_rounds=3")
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("searching", searching, 1.0), Step("broken", (*searching, "model.nonsense=1"), 1.0), LINEAR]
@@ -231,13 +231,13 @@ def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeyp
     searching = Step("searching", ("model.rounds=0", "model.most_rounds=3"), 0.0)
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), searching]
 
-    def stopped(work, seconds, own=budget._in_a_process):
+    def stopped(work, seconds, own=budget.in_a_process):
         if len(runs.listed(table.folder / "runs")) == 2:
             raise KeyboardInterrupt
         return own(work, seconds)
 
     with monkeypatch.context() as patched:
-        patched.setattr(budget, "_in_a_process", stopped)
+        patched.setattr(budget, "in_a_process", stopped)
         with pytest.raises(KeyboardInterrupt):
             spent(table, steps)
     (record,) = (table.folder / "budgets").glob("*.json")

@@ -1,4 +1,4 @@
-"""Pictures with instance pictures beside them, whose pixels' values say of which object they are; frames of videos, where lists name their clips.
+"""Pictures with instance pictures beside them, whose values say of which object a pixel is; frames of videos, where lists name their clips.
 
 A submission has a row for each object, and none for a picture in which nothing was found.
 """

@@ -1,4 +1,4 @@
-"""Tracks of pairs that a network holds for one particle's: pairs of hits are scored, tracks begin with those believed, and go on along the helix.
+"""Tracks of pairs that a network holds for one particle's: scored pairs begin tracks, which go on along the helix.
 
 What the network thinks of each step of a track counts when the best tracks are chosen. It is any of the zoo for tables. Which layers follow one another, and how far from the helix a hit may lie, is learned from the training
 events too.
