@@ -1,4 +1,4 @@
-"""Tracks of particles, followed hit by hit: pairs near the beam, a third hit, on along the helix layer by layer; the best are chosen greedily.
+"""Tracks of particles, followed hit by hit: from pairs near the beam on along the helix, layer by layer; the best are chosen greedily.
 
 All that it knows of a detector it learns from the training events: where layers are, which follows which, and how far from the helix the next
 hit lies. Events are worked on by threads, and each is answered the same whatever their number.
