@@ -1,4 +1,4 @@
-"""A network from the zoo, trained by Lightning on scaled numbers, category codes, hashed n-grams, pictures, texts, sounds, by a fixed schedule."""
+"""A network from the zoo, trained by Lightning on scaled numbers, categories, hashed n-grams, pictures, texts, sounds, by a fixed schedule."""
 
 import hashlib
 import json
