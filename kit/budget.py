@@ -11,18 +11,19 @@ import math
 import re
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kit import files, runs
 from kit.competition import Competition, open_competition
+from kit.config import suits_any_model
 from kit.errors import ConfigError, KitError, RunError
 from kit.fitting import Says, inner_cuts
 from kit.limited import in_a_process
 from kit.pipeline import UNSCORED, score_line, train
 from kit.portfolio import BOOSTER, BOOSTERS, Step, portfolio
 from kit.record import Record
-from kit.registry import find_model
+from kit.registry import filled, find_model
 from kit.runs import Run
 from kit.scoring import Score
 
@@ -33,6 +34,7 @@ _FIRST = 0.5  # of what is left: steps that take more wait until the others had 
 _SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is not to keep all others out
 _SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
 _REFIT = 1.5  # a fit on all rows of a fold takes so many times a search of the same rounds on most of them
+_LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
@@ -60,13 +62,15 @@ class _Spending:
     deadline: float
     seconds: float
     record: Record
-    took: dict[str, float] = field(default_factory=dict)
-    slower: dict[str, float] = field(default_factory=dict)  # family -> what its last step took, as a multiple of what was expected
-    blending: float = 0.0  # seconds of the last blend
 
     @property
     def left(self) -> float:
         return self.deadline - time.monotonic()
+
+    @property
+    def for_steps(self) -> float:
+        """What is left when the last blend's time is kept back."""
+        return self.left - _LONGER * self.record.blending
 
     def save(self) -> None:
         self.record.save(self.seconds - self.left)
@@ -107,9 +111,9 @@ def spend(
     if not set(_to_blend(at_work)) <= set(blended):
         _blend(at_work)
     best = _answer(at_work)
+    record.close()
     if best is None:
         raise RunError(f"no step of the portfolio gave a submission in {seconds:.0f} s: see the lines above\ngive it more time, or train one model: kit train {path_or_name}")
-    record.close()
     ahead = _best(at_work, [n for n in record.steps.values() if n])
     if "blended" in best.info and _quality(ahead) > _quality(best):
         says.result(f"note    {ahead.name} has {ahead.info['metric']} {ahead.info['score']['mean']:.6g}, ahead of the blend by no more than other rows might change: it was chosen for its luck, too")
@@ -123,27 +127,42 @@ def spend(
 
 def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     """One step, where it fits into this share of the time that is left, and a blend of all that there is by then."""
-    expected = step.cost * at_work.took.get(BOOSTER, 0.0) * at_work.slower.get(step.family, 1.0)
-    if at_work.left <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * (at_work.left - at_work.blending)):
+    record = at_work.record
+    expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
+    if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
         return
-    began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
-    overrides = [*at_work.overrides, *step.overrides]
-    if any(o.startswith("model.") for o in step.overrides):  # what is told of the config's own model is not for another
-        overrides = [*(o for o in at_work.overrides if not o.startswith("model.") and o != "train.final=further"), *step.overrides]
-    overrides = [*overrides, *_in_time(at_work, step, overrides)]
-    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.left - at_work.blending)
+    began, before = time.monotonic(), {r.name for r in _finished(at_work)}
+    overrides = _overrides(at_work, step)
+    overrides += _in_time(at_work, step, overrides)
+    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps)
     took = time.monotonic() - began
-    made = _made(at_work, overrides, before) if ended == 0 else None
-    at_work.record.steps[step.label] = "" if made is None else made.name
+    made = _made(at_work, overrides, before)  # a run whose report was all that it had no time for is a run
+    record.steps[step.label] = "" if made is None else made.name
     if made is not None:
-        at_work.took[step.label] = took
+        record.took[step.label] = took
         if expected > 0 and math.isfinite(expected):
-            at_work.slower[step.family] = at_work.slower.get(step.family, 1.0) * took / expected
+            record.slower[step.family] = record.slower.get(step.family, 1.0) * took / expected
     at_work.save()
     why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)
-    if made is not None and step.label != "constant" and at_work.blending <= _BLENDING * at_work.left:
+    if made is not None and step.label != "constant" and record.blending <= _BLENDING * at_work.left:
         _blend(at_work)
+
+
+def _overrides(at_work: _Spending, step: Step) -> list[str]:
+    """What the run of a step is asked for: a step that names its model gets this model's defaults, whatever the config says of its own."""
+    if not any(o.startswith("model.name=") for o in step.overrides):
+        return [*at_work.overrides, *step.overrides]
+    own = at_work.competition.config.model["name"] in (o.partition("=")[2] for o in step.overrides)
+    given = [o for o in at_work.overrides if not o.startswith("model.") and (own or suits_any_model(o))]
+    try:
+        model = open_competition(at_work.name, preset=at_work.preset, overrides=[*given, *step.overrides]).config.model
+        defaults = filled(find_model(model["name"], at_work.competition.folder)[1], {})
+    except KitError:  # the step will say so
+        return [*given, *step.overrides]
+    named = {o.partition("=")[0] for o in step.overrides}
+    again = [f"model.{key}={json.dumps(defaults[key])}" for key in model if isinstance(defaults.get(key), bool | int | float | str) and f"model.{key}" not in named]
+    return [*given, *step.overrides, *again]
 
 
 def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> list[str]:
@@ -160,18 +179,21 @@ def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> list[str]:
     folds = len(info["score"]["folds"]) if info["score"] != UNSCORED else 1
     trained = info["covered"] * (folds - 1) // folds if folds > 1 else info["covered"]
     searches = (folds + (quick.folder / "refit").is_dir()) * (inner_cuts(trained) + _REFIT * int(model.get("models", 1)))
-    its = _SHARE * (at_work.left - at_work.blending) - at_work.took.get("constant", 0.0)
+    its = _SHARE * at_work.for_steps - at_work.record.took.get("constant", 0.0)
     at_work.record.limits.setdefault(step.label, round(max(_SEARCHING * its / searches, 0.01), 2))
     at_work.save()
     return [f"model.seconds={at_work.record.limits[step.label]}"]
 
 
 def _made(at_work: _Spending, overrides: list[str], before: set[str]) -> Run | None:
-    """The finished run of these overrides: the newest one, or the one that was continued."""
+    """The run of these overrides that has been finished since, whether it is new or went on."""
     asked = ([f"--preset {at_work.preset}"] if at_work.preset else []) + overrides
-    own = [r for r in runs.listed(at_work.competition.home / "runs") if r.info.get("asked") == asked and r.info["state"] == "finished"]
-    new = [r for r in own if r.name not in before] or [r for r in own if r.info.get("continued")]
-    return new[-1] if new else None
+    own = [r for r in _finished(at_work) if r.name not in before and r.info.get("asked") == asked]
+    return own[-1] if own else None
+
+
+def _finished(at_work: _Spending) -> list[Run]:
+    return [r for r in runs.listed(at_work.competition.home / "runs") if r.info["state"] == "finished"]
 
 
 def _trained(at_work: _Spending, overrides: list[str]) -> None:
@@ -190,23 +212,25 @@ def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
     step = next(s for label, s in known.items() if at_work.record.steps[label] == best.name)
     for seed in range(1, _SEEDS):
         again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
-        if again.label not in at_work.record.steps and at_work.took.get(step.label, math.inf) < at_work.left - at_work.blending:
+        if step.label in at_work.record.limits:  # seeds of one model are seeds of the same search
+            at_work.record.limits.setdefault(again.label, at_work.record.limits[step.label])
+        if again.label not in at_work.record.steps and at_work.record.took.get(step.label, math.inf) < at_work.for_steps:
             _take(at_work, again)
 
 
 def _blend(at_work: _Spending) -> None:
     """A blend of all scored runs of this budget, weights chosen out of fold, where there are two or more and time for it."""
     chosen = _to_blend(at_work)
-    if len(chosen) < 2 or at_work.left < 1.5 * at_work.blending:
+    if len(chosen) < 2 or at_work.left < at_work.record.blending:
         return
-    began, before = time.monotonic(), {r.name for r in runs.listed(at_work.competition.home / "runs")}
-    if in_a_process(lambda: _blended(at_work, chosen), at_work.left) == 0:
-        at_work.blending = time.monotonic() - began
-        new = [r for r in runs.listed(at_work.competition.home / "runs") if r.name not in before and "blended" in r.info and r.info["state"] == "finished"]
-        at_work.record.blends += [r.name for r in new[-1:]]
-        at_work.save()
-        for run in new[-1:]:
-            _tell(at_work, f"blend of {len(chosen)}", run, at_work.blending, "")
+    began, before = time.monotonic(), {r.name for r in _finished(at_work)}
+    in_a_process(lambda: _blended(at_work, chosen), at_work.left)
+    at_work.record.blending = time.monotonic() - began
+    new = [r for r in _finished(at_work) if r.name not in before and "blended" in r.info]
+    at_work.record.blends += [r.name for r in new]
+    at_work.save()
+    for run in new:
+        _tell(at_work, f"blend of {len(chosen)}", run, at_work.record.blending, "")
 
 
 def _to_blend(at_work: _Spending) -> list[str]:

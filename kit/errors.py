@@ -24,7 +24,14 @@ class FoldError(KitError):
 
 
 class ScoreError(KitError):
-    """The metric is not defined for these rows."""
+    """The metric is not defined for these rows.
+
+    alike  whether their true answers are all the same, so that no prediction would mend it
+    """
+
+    def __init__(self, message: str, *, alike: bool = False):
+        super().__init__(message)
+        self.alike = alike
 
 
 class SubmissionError(KitError):

@@ -256,11 +256,16 @@ def codes(work: Work) -> pd.Series:
 
 
 def constant_score(work: Work, split: list[Fold], truth: pd.DataFrame) -> Score | None:
-    """The same folds with the same answer everywhere; None where the metric is not defined for that."""
+    """The same folds with the same answer everywhere; None where the metric is not defined for that.
+
+    Raises ScoreError where it is the true answers of a fold that it is not defined for: no model would have a score there.
+    """
     parts = constant_parts(work.competition, work.task, work.rows.ids, work.target, work.weight, split)
     try:
         return score_folds(work.metric, work.task, truth, by_repeat(split, parts), work.competition.config.post)[0]
-    except ScoreError:
+    except ScoreError as error:
+        if error.alike:
+            raise
         return None
 
 

@@ -97,6 +97,7 @@ def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any
     run, task, metric, config = work.run, work.task, work.metric, work.competition.config
     wanted = range(len(split)) if config.train["fold"] < 0 else [config.train["fold"]]
     final = config.train["final"] if config.train["fold"] < 0 else "folds"
+    constant = None if work.searches else constant_score(work, [split[k] for k in wanted], truth)  # first: what cannot be scored is not trained
     validated, tested = [], []
     for k in wanted:
         last = final == "folds" or (final == "last" and k == len(split) - 1)
@@ -112,7 +113,6 @@ def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any
     if post:
         known = truth.set_index("id", drop=False).loc[oof.ids].reset_index(drop=True)
         work.result(f"post    {metric.name} {metric.score(task, known, oof, {}):.6g} before, {score.pooled:.6g} after, of all folds at once")
-    constant = None if work.searches else constant_score(work, [split[k] for k in wanted], truth)
     steps = _search_gains(work, [run.folder / f"fold-{k}" for k in wanted], truth) if work.searches else {}
     work.result(score_line(metric, score, constant))
     return {

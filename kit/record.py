@@ -1,6 +1,6 @@
 """What a budget has done so far."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from kit import files
@@ -10,9 +10,12 @@ from kit import files
 class Record:
     """What a budget has done, on the disk after every step, so that the same command goes on where it was stopped.
 
-    used    seconds
-    steps   label -> name of its run; "" for one that failed or was stopped
-    limits  label -> model.seconds, as it was given when the step was begun
+    used      seconds
+    steps     label -> name of its run; "" for one that failed or was stopped
+    limits    label -> model.seconds, as it was given when the step was begun
+    took      label -> seconds
+    slower    family -> what its last step took, as a multiple of what was expected
+    blending  seconds of the last blend
     """
 
     path: Path
@@ -20,18 +23,21 @@ class Record:
     steps: dict[str, str] = field(default_factory=dict)
     blends: list[str] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)
+    slower: dict[str, float] = field(default_factory=dict)
+    blending: float = 0.0
 
     @staticmethod
     def open(path: Path) -> "Record":
         if not path.is_file():
             return Record(path)
-        held = files.read_json(path)
-        return Record(path, held["used"], held["steps"], held["blends"], held.get("limits", {}))
+        held, known = files.read_json(path), {f.name for f in fields(Record)}
+        return Record(path, **{key: value for key, value in held.items() if key in known})
 
     def save(self, used: float) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.used = used
-        files.write_json(self.path, {"used": used, "steps": self.steps, "blends": self.blends, "limits": self.limits})
+        files.write_json(self.path, {key: value for key, value in asdict(self).items() if key != "path"})
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)

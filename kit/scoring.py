@@ -146,8 +146,10 @@ def score_folds(
         try:
             scores.append(metric.score(task, own, part, fitted))
         except ScoreError as error:
-            held = ", ".join(f"{name}: {own[name].nunique()}" for name in task.targets)
-            raise ScoreError(f"{error}\nin the validated part with ids {shorten(part.ids, 3)} (different answers: {held})\nuse fewer folds or a stratified scheme") from error
+            different = {name: own[name].nunique() for name in task.targets if pd.api.types.is_hashable(own[name].iloc[0])}
+            held = ", ".join(f"{name}: {n}" for name, n in different.items()) or "objects"
+            where = f"in the validated part with ids {shorten(part.ids, 3)} (different answers: {held})\nuse fewer folds or a stratified scheme"
+            raise ScoreError(f"{error}\n{where}", alike=bool(different) and max(different.values()) < 2) from error
     return Score(scores, metric.score(task, whole_truth, everything, post)), post
 
 

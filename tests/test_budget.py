@@ -1,6 +1,7 @@
 """A budget starts with what is sure, survives what fails or does not end, and goes on where it was stopped."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -109,6 +110,37 @@ def test_without_any_run_there_is_no_answer_but_a_reason(table):
         spent(table, [Step("broken", ("model.nonsense=1",), 0.0)])
 
 
+def test_what_failed_is_tried_anew_by_the_next_budget(table, capfd):
+    for _ in range(2):
+        with pytest.raises(RunError, match="no step"):
+            spent(table, [Step("broken", ("model.nonsense=1",), 0.0)])
+        assert "model.nonsense" in capfd.readouterr().err and not list((table.folder / "budgets").glob("*.json"))
+
+
+def test_a_run_that_was_stopped_while_its_report_was_written_is_a_run(table, monkeypatch):
+    from kit import pipeline
+
+    monkeypatch.setattr(pipeline.reporting, "write", lambda *_: sys.exit(143))
+    found, lines = spent(table, [CONSTANT, LINEAR])
+    assert found.is_file() and set(states(table)) == {"finished"} and not any("stopped" in line for line in lines)
+
+
+def test_what_is_told_of_the_configs_own_model_is_not_for_the_others(table):
+    """A network's epochs are no option of a booster; where the config's own model is a booster, a step's booster has its defaults all the same."""
+    asked = {}
+    for own in ("model.name=mlp", "model.leaves=5"):
+        competition = open_competition("toy", overrides=[own, "train.seed=3", "score.folds.count=3", *(["train.epochs=2"] if "mlp" in own else [])])
+        for step in (CONSTANT, Step("booster", ("model.name=lightgbm", "model.min_rows=30"), 0.0), Step("own", (), 0.0)):
+            at_work = budget._Spending("toy", competition, table.data, None, list(competition.asked), Says(), 0.0, 0.0, None)
+            asked[own, step.label] = budget._overrides(at_work, step)
+    assert asked["model.name=mlp", "constant"] == ["train.seed=3", "score.folds.count=3", "model.name=constant"]
+    assert asked["model.name=mlp", "own"] == ["model.name=mlp", "train.seed=3", "score.folds.count=3", "train.epochs=2"]
+    assert asked["model.leaves=5", "own"] == ["model.leaves=5", "train.seed=3", "score.folds.count=3"]
+    leaves = {o for o in asked["model.leaves=5", "booster"] if o.startswith("model.")}
+    held = open_competition("toy", overrides=asked["model.leaves=5", "booster"]).config.model
+    assert leaves >= {"model.name=lightgbm", "model.min_rows=30"} and held.get("leaves", 0) == 0 and held["min_rows"] == 30
+
+
 def test_the_same_command_goes_on_where_it_was_stopped(table):
     calls = []
 
@@ -122,7 +154,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(table):
     assert len(states(table)) == 2
     _, lines = spent(table, [CONSTANT, BOOSTER, LINEAR])
     assert any(line.startswith("going on after") and "constant, booster" in line for line in lines)
-    assert len([r for r in runs.listed(table.folder / "runs") if "blended" not in r.info]) == 3
+    assert len([r for r in runs.listed(table.folder / "runs") if "blended" not in r.info]) == 3 + 4  # the booster's other seeds, too: what it took is remembered
     spent(table, [CONSTANT])  # a budget that is spent is no hindrance for the next
     assert not list((table.folder / "budgets").glob("*.json"))
 

@@ -341,6 +341,7 @@ def test_fold_of_a_single_class_is_named_where_the_metric_is_not_defined_for_it(
     first, *rest = table.complaint("score.metric=auc", "score.folds.scheme=given", "input.columns.given=['part']").split("\n")
     assert first == "auc is not defined: all 20 rows are of class 1"
     assert "in the validated part with ids 0000, 0001, 0002, and 17 more (different answers: sold: 1)" in rest
+    assert not list((table.folder / "runs").glob("*/fold-*"))  # it is said before anything is trained
 
 
 def test_target_in_the_test_file_is_not_used_and_that_is_said(table):
