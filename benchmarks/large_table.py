@@ -46,7 +46,7 @@ part = np.load(folder + "/part.npy")
 oof, predicted = np.empty(len(y)), np.zeros(len(test))
 for fold in range(5):
     train, valid = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
-    data = lightgbm.Dataset(x[train], y[train], params={"verbosity": -1, "num_threads": given["num_threads"], "force_row_wise": True})
+    data = lightgbm.Dataset(x[train], y[train], params={"verbosity": -1, "num_threads": given["num_threads"], "force_col_wise": True})
     booster = lightgbm.train(given, data, 200)
     oof[valid] = booster.predict(x[valid], num_threads=given["num_threads"])
     predicted += booster.predict(test, num_threads=given["num_threads"]) / 5

@@ -84,7 +84,7 @@ class Lightgbm(Boosted):
             "seed": seed,
             "num_threads": self.threads(n),
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,  # one of the two has to be fixed, or the same seed gives other trees: this one is the faster, by up to twice on two cores
             "verbosity": -1,
             "cat_smooth": 10,
             "min_data_per_group": 20 if middle else 100,
@@ -113,7 +113,7 @@ class Lightgbm(Boosted):
             weight=column.weight,
             reference=reference,
             categorical_feature=list(range(n_dense, n_dense + n_codes)),
-            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self.threads(len(column)), "force_row_wise": True},
+            params={"verbosity": -1, "max_bin": self.options["max_bin"], "num_threads": self.threads(len(column)), "force_col_wise": True},
         )
 
     def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
