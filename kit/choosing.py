@@ -90,12 +90,13 @@ def _model(run: Run) -> str:
 
 
 def _recipe(run: Run) -> str:
-    """The run's resolved config without its seed; "" for a folder without one, and for a blend."""
+    """The run's resolved config without its seed and how long it could search, which the clock decides; "" for a folder without one, and for a blend."""
     path = run.folder / "config.toml"
     if not path.is_file() or "blended" in run.info:
         return ""
     config = read(path)
-    told = replace(config, train={k: v for k, v in config.train.items() if k not in ("seed", "threads")}).as_dict()
+    model, train = ({k: v for k, v in own.items() if k not in left} for own, left in ((config.model, ("seconds",)), (config.train, ("seed", "threads"))))
+    told = replace(config, model=model, train=train).as_dict()
     return json.dumps([told, run.info.get("data")], sort_keys=True, default=str)
 
 

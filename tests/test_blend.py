@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from kit import blend as blending
 from kit import runs
 from kit.blend import best_of_each
+from kit.choosing import by_seed
 from kit.cli import app
 from kit.competition import open_competition
 from kit.errors import RunError
@@ -173,6 +174,14 @@ def test_runs_that_differ_by_their_seed_alone_weigh_the_same(table, method):
     chosen = [trained(table, *noisy, f"train.seed={seed}") for seed in (1, 2)]
     weights = blended(table, [chosen[0], trained(table, *LINEAR), chosen[1]], method=method).info["blended"]["weights"]
     assert weights[0] == weights[2]
+
+
+def test_seeds_of_one_model_that_searched_for_different_times_weigh_the_same(table):
+    """A budget gives each training what is left of it."""
+    searched = [trained(table, f"train.seed={n}", f"model.seconds={seconds}") for n, seconds in enumerate((30.5, 20.25))]
+    found = [*searched, trained(table, *LINEAR)]
+    assert by_seed(found) == [[0, 1], [2]]
+    assert sorted(r.name for r in best_of_each(found)) == ["1-lightgbm", "2-lightgbm", "3-linear"]
 
 
 def test_seeds_alone_are_averaged(table):
