@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit import duplicates, leaks
+from kit import crossing, duplicates, leaks
 from kit.adversary import area
 from kit.check import check
 from kit.competition import open_competition, shipped
@@ -246,6 +246,13 @@ def dated(shop, first: int, last: int) -> None:
 def test_later_test_rows_beside_random_folds_are_found(shop):
     dated(shop, 101, 150)
     assert any(line.startswith("time    column 'day': 100% of the test rows are later") and line.endswith('score.folds.scheme = "time"') for line in shop.found())
+
+
+def test_a_moment_that_is_infinite_hides_no_later_test_rows():
+    train, test = pd.DataFrame({"year": np.arange(400.0) % 40}), pd.DataFrame({"year": np.arange(300.0) % 30 + 40})
+    train.loc[7, "year"], test.loc[9, "year"] = np.inf, -np.inf
+    (line,) = crossing.times(train, test, "kfold", ["year"])
+    assert line.startswith("time    column 'year': 100% of the test rows are later than all training rows (40 to 69, train ends at 39)")
 
 
 def test_later_test_rows_beside_folds_in_time_raise_no_alarm(shop):
