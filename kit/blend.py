@@ -4,7 +4,9 @@ The runs need not share folds, model or modality: they meet by id, through one c
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from kit.tables import Tables
 __all__ = ["as_trained", "best_of_each", "blend", "shares"]
 
 MEAN = "mean"
+ON_CUTS, ON_ALL, EQUAL = "judged on cuts", "judged on all rows at once", "equal"  # how weights are found on a single validated part
 
 
 def blend(competition: Competition, data: Path, chosen: list[Run], weights: list[float], says: Says, *, method: str = MEAN) -> Run:
@@ -157,23 +160,24 @@ class _Blending:
             members = Members.of(task, TASK, parts)
             made = members.by(rule)
             found = told(judge, made, [made])
-            in_sample = None
+            in_sample, cut = None, {}
         else:
             if space == TASK or getattr(task, "open_set", False):
                 _refuse_stack(method, self.config.output["task"])
             members = Members.of(task, space, parts, known)
-            rule, found, in_sample = self._fitted(members, judge, method)
+            rule, found, in_sample, cut = self._fitted(members, judge, method)
         found.oof.write(run.folder / "oof.parquet")
         if split:
             folds_csv.write(run.folder / "folds.csv", ids, split)
-        for each, weight in zip(chosen, rule.weights):
-            self.says.result(f"run     {each.name:<24}{self.metric.name} {each.info['score']['mean']:.6g}  weight {weight:.4g}")
-        constant, honest = self._told(found, judge, members, parted, in_sample)
+        scores = self._scores(judge, members)
+        for each, score, weight in zip(chosen, scores, rule.weights):
+            self.says.result(f"run     {each.name:<24}{self.metric.name} {score:.6g}  weight {weight:.4g}")
+        constant, honest = self._told(found, judge, members, parted, in_sample, scores)
         return rule, {
             "score": found.score.as_dict(),
-            "constant": chosen[0].info.get("constant") if constant is None else constant.mean,
+            "constant": self._known_constant if constant is None else constant.mean,
             "post": found.post,
-            "honest": honest,
+            "honest": honest | cut,
             "folds": chosen[0].info["folds"] if split else MIXED,
             "covered": len(found.oof.ids),
             "validated": max(r.info["validated"] for r in chosen),
@@ -188,28 +192,63 @@ class _Blending:
         lacking = len(place) - sum(len(own) for own in parts)
         return Judge(self.task, self.metric, truth, parts if parts and not lacking else [np.arange(len(place))], self.config.post)
 
-    def _fitted(self, members: Members, judge: Judge, method: str) -> tuple[Rule, Nested, float]:
-        """(the rule of all rows, its honest score, its score in sample)."""
-        groups = by_seed(self.chosen)
+    def _fitted(self, members: Members, judge: Judge, method: str) -> tuple[Rule, Nested, float, dict[str, Any]]:
+        """(the rule of all rows, its honest score, its score in sample, how weights were found where the one validated part had to be cut).
+
+        Where the metric is not defined on the cuts, weights are judged on all rows that they may see, at once; where it is not defined for these, they are equal.
+        """
+        groups, alone = by_seed(self.chosen), judge.parts
+        single = len(alone) < 2
+        if single:
+            group = self.tables.roles["group"].loc[members.ids].to_numpy() if "group" in self.tables.roles else None
+            alone = hidden(self.task, judge.truth, group)
+            self.says.progress(f"note    one validated part: it is cut in {len(alone)} for the honest score")
+        fits: list[str] = []
 
         def fit(some: Members, by: Judge) -> Rule:
-            return METHODS[method](some, by, groups)
+            if not single:
+                return METHODS[method](some, by, groups)
+            for way, parts in ((ON_CUTS, by.parts), (ON_ALL, [np.arange(len(some.ids))])):
+                with suppress(ScoreError):  # the rows lack what the metric needs, such as one of two classes
+                    rule = METHODS[method](some, replace(by, parts=parts), groups)
+                    fits.append(way)
+                    return rule
+            fits.append(EQUAL)
+            return Rule(tuple(shares(self.chosen)), some.space)
 
-        alone = judge.parts
-        if len(alone) < 2:
-            group = self.tables.roles["group"].loc[members.ids].to_numpy() if "group" in self.tables.roles else None
-            alone = hidden(members.ids, group)
-            self.says.progress(f"note    one validated part: it is cut in {len(alone)} for the honest score")
         rule = fit(members, replace(judge, parts=alone))
         made = finite(members.by(rule))
         in_sample = (1 if self.metric.greater_is_better else -1) * judge.quality(made, judge.post(made))
-        return rule, nested(members, judge, fit, alone), in_sample
+        found = nested(members, judge, fit, alone)
+        ways = {way: fits.count(way) for way in (ON_CUTS, ON_ALL, EQUAL) if way in fits}
+        for way in [way for way in ways if way != ON_CUTS]:
+            where = "some cuts" if way == ON_ALL else "the rows beside some cuts"
+            self.says.progress(f"note    {self.metric.name} is not defined for {where}: {ways[way]} of {len(fits)} times the weights were {way}")
+        return rule, found, in_sample, {"cuts": len(alone), "weights": ways} if single else {}
 
-    def _told(self, found: Nested, judge: Judge, members: Members, parted: list[Fold], in_sample: float | None) -> tuple[Score | None, dict[str, Any]]:
-        """(the constant's score, what rows drawn again say), with the lines about it."""
+    @cached_property
+    def _as_scored(self) -> bool:
+        """Whether each run has been scored as the blend is: by the metric, the folds, the weights and the post-processing of its config."""
+        own, *theirs = [config.as_dict() for config in (self.config, *(read(r.folder / "config.toml") for r in self.chosen))]
+        return all(told.get(section) == own.get(section) for told in theirs for section in ("score", "post"))
+
+    @property
+    def _known_constant(self) -> float | None:
+        return self.chosen[0].info.get("constant") if self._as_scored else None
+
+    def _scores(self, judge: Judge, members: Members) -> list[float]:
+        """Of each run by the blend's metric: its own where all were scored so and cover the same rows, else anew on the rows that they share."""
+        if self._as_scored and all(r.info["covered"] == len(members.ids) for r in self.chosen):
+            return [r.info["score"]["mean"] for r in self.chosen]
+        return [self.alone(judge, members, n).score.mean for n in range(len(self.chosen))]
+
+    def _told(
+        self, found: Nested, judge: Judge, members: Members, parted: list[Fold], in_sample: float | None, scores: list[float]
+    ) -> tuple[Score | None, dict[str, Any]]:
+        """(the constant's score, what rows drawn again say), with the lines about it. scores  of the runs"""
         metric, sign = self.metric, 1 if self.metric.greater_is_better else -1
-        best = max(self.chosen, key=lambda r: sign * r.info["score"]["mean"])
-        alone = self.alone(judge, members, self.chosen.index(best))
+        position = int(np.argmax(sign * np.array(scores)))
+        best, alone = self.chosen[position], self.alone(judge, members, position)
         constant = self._constant(judge, members, parted)
         draws = drawn_again(judge, [found, alone, *([constant] if constant else [])])
         honest: dict[str, Any] = {"in_sample": in_sample, "best": best.name, "gain": sign * (found.score.mean - alone.score.mean)}
@@ -222,7 +261,7 @@ class _Blending:
         for line in _lines(metric, found.score, alone.score, honest):
             self.says.result(line)
         score = constant.score if constant else None
-        shown = score or (None if self.chosen[0].info.get("constant") is None else Score([self.chosen[0].info["constant"]], self.chosen[0].info["constant"]))
+        shown = score or (None if self._known_constant is None else Score([self._known_constant], self._known_constant))
         self.says.result(score_line(metric, found.score, shown))
         return score, honest
 

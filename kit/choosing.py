@@ -2,7 +2,10 @@
 
 import json
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +45,15 @@ def check(competition: str, chosen: list[Run], weights: list[float], method: str
         raise RunError(f"there are no labels to find weights by: {method} needs runs with a score\nblend them equally, with --method mean")
 
 
-def best_of_each(found: list[Run]) -> list[Run]:
+def best_of_each(found: list[Run], metric: Any = None, progress: Callable[[str], None] = lambda line: None) -> list[Run]:
     """The best finished run of each model that covers all rows that its folds validate, and those that differ from it by their seed alone.
 
+    metric  of the resolved config, with its options: runs of another are left out, as their scores cannot be compared. Where no run has it, or it is
+            None, the metric of most runs, of as many the first run's
     Blends, and what is not better than the constant, are left out.
     """
-    able, best = [], {}
+    able: list[Run] = []
+    best: dict[str, Run] = {}
     for run in found:
         model = _model(run)
         if run.info["state"] != "finished" or model == "blend" or run.info.get("score", UNSCORED) == UNSCORED or run.info["covered"] < run.info["validated"]:
@@ -56,6 +62,9 @@ def best_of_each(found: list[Run]) -> list[Run]:
         if constant is not None and sign * run.info["score"]["mean"] <= sign * constant:
             continue
         able.append(run)
+    able = _of_one_metric(able, metric, progress)
+    for run in able:
+        model, sign = _model(run), 1 if run.info["greater_is_better"] else -1
         if model not in best or sign * run.info["score"]["mean"] > sign * best[model].info["score"]["mean"]:
             best[model] = run
     kept = []
@@ -67,6 +76,24 @@ def best_of_each(found: list[Run]) -> list[Run]:
                 seeds.add(other.info.get("seed"))
                 kept.append(other)
     return kept
+
+
+def _of_one_metric(able: list[Run], metric: Any, progress: Callable[[str], None]) -> list[Run]:
+    named = [json.dumps(_metric(run), sort_keys=True) for run in able]
+    wanted = json.dumps(metric, sort_keys=True)
+    if able and wanted not in named:
+        wanted = Counter(named).most_common(1)[0][0]
+    if left := [run.name for run, name in zip(able, named) if name != wanted]:
+        told = json.loads(wanted)
+        called = told["name"] if isinstance(told, dict) and len(told) == 1 else wanted
+        progress(f"note    left out, scored by another metric than {called}: {shorten(left)}")
+    return [run for run, name in zip(able, named) if name == wanted]
+
+
+def _metric(run: Run) -> Any:
+    """What the run's config says of its metric; its name alone for a folder without a config."""
+    path = run.folder / "config.toml"
+    return read(path).score["metric"] if path.is_file() else run.info.get("metric")
 
 
 def by_seed(chosen: list[Run]) -> list[list[int]]:
@@ -90,12 +117,13 @@ def _model(run: Run) -> str:
 
 
 def _recipe(run: Run) -> str:
-    """The run's resolved config without its seed; "" for a folder without one, and for a blend."""
+    """The run's resolved config without its seed and how long it could search, which the clock decides; "" for a folder without one, and for a blend."""
     path = run.folder / "config.toml"
     if not path.is_file() or "blended" in run.info:
         return ""
     config = read(path)
-    told = replace(config, train={k: v for k, v in config.train.items() if k not in ("seed", "threads")}).as_dict()
+    model, train = ({k: v for k, v in own.items() if k not in left} for own, left in ((config.model, ("seconds",)), (config.train, ("seed", "threads"))))
+    told = replace(config, model=model, train=train).as_dict()
     return json.dumps([told, run.info.get("data")], sort_keys=True, default=str)
 
 

@@ -367,12 +367,13 @@ def blend(
     from kit import runs as running
     from kit.blend import as_trained, best_of_each, shares
     from kit.blend import blend as blending
+    from kit.competition import resolved
 
     asked = [c for c in chosen or [] if "=" in c]
     opened, folder = _opened(competition, asked, data, sample, None)
     named = [c for c in chosen or [] if "=" not in c]
     home = opened.home / "runs"
-    picked = [running.open_run(Path(c) if Path(c).is_dir() else home / c) for c in named] or best_of_each(running.listed(home))
+    picked = [running.open_run(Path(c) if Path(c).is_dir() else home / c) for c in named] or best_of_each(running.listed(home), resolved(opened).as_dict()["score"]["metric"], _says().progress)
     try:
         given = [float(w) for w in weights.split(",")] if weights else []
     except ValueError as error:

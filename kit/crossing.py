@@ -145,7 +145,8 @@ def _as_times(train: pd.Series, test: pd.Series, named: bool) -> tuple[np.ndarra
         return made[0].to_numpy(), made[1].to_numpy()
     told = set(words(str(train.name)))
     if column.kind == "numeric" and pd.api.types.is_numeric_dtype(test) and (named or (CLOCK_WORDS & told and not ENTITY_WORDS & told)):
-        return train.to_numpy(dtype=np.float64), test.to_numpy(dtype=np.float64)
+        made = [v.to_numpy(dtype=np.float64, na_value=np.nan) for v in (train, test)]
+        return np.where(np.isfinite(made[0]), made[0], np.nan), np.where(np.isfinite(made[1]), made[1], np.nan)  # no moment is infinite
     return None
 
 

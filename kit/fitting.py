@@ -3,6 +3,7 @@
 A fold that an earlier process finished is read back.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -287,12 +288,12 @@ def constant_parts(competition: Competition, task: Any, ids: np.ndarray, target:
 
 
 def weights_of(task: Any, metric: Metric, folders: list[Path]) -> list[float] | None:
-    """What the models of these folders weigh: the same, unless the task picks the best of them."""
+    """What the models of these folders weigh: the same, unless the task picks the best of them; one of a fold without a score is the last choice."""
     if not task.picks or len(folders) < 2:
         return None
     sign = 1 if metric.greater_is_better else -1
-    scores = [sign * files.read_json(folder / "fold.json")["score"] for folder in folders]
-    return best_of(scores)
+    scores = [files.read_json(folder / "fold.json")["score"] for folder in folders]
+    return best_of([-math.inf if score is None else sign * score for score in scores])
 
 
 def best_of(scores: list[float]) -> list[float]:

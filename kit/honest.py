@@ -4,7 +4,7 @@ The same rows drawn again and again tell how far the score, and what it gains ov
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from kit.combining import Members, Rule, checked
 from kit.errors import ScoreError, shorten
+from kit.folds import Rows, dealt
 from kit.predictions import Predictions, joined
 from kit.scoring import Score
 from kit.stacking import Judge, cut
@@ -44,28 +45,20 @@ def nested(members: Members, judge: Judge, fit: Callable[[Members, Judge], Rule]
     alone  positions of the rows that are hidden together: the parts of the folds, or cuts of the only one
     """
     n, made = len(members.ids), []
+    parted = judge if len(judge.parts) > 1 else replace(judge, parts=list(alone))
     for held in alone:
         others = np.setdiff1d(np.arange(n), held)
-        made.append(members.by(fit(members.take(others), _without(judge, others))))
+        made.append(members.by(fit(members.take(others), parted.take(others))))
     oof = joined([checked(cut(m, held)) for m, held in zip(made, alone)])
     if len(judge.parts) < 2:  # a single part has no others for its post-processing: it keeps what its own rows give
         return told(judge, oof, [oof])
     return told(judge, oof, made)
 
 
-def _without(judge: Judge, others: np.ndarray) -> Judge:
-    if len(judge.parts) > 1:
-        return judge.take(others)
-    cuts = hidden(judge.truth["id"].to_numpy(dtype=object)[others], None)
-    return Judge(judge.task, judge.metric, judge.truth.iloc[others].reset_index(drop=True), cuts, judge.options)
-
-
-def hidden(ids: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
-    """Positions in five cuts of rows, dealt by chance; rows of a group stay together."""
-    units = ids if groups is None else groups
-    codes, names = pd.factorize(np.asarray(units, dtype=object), sort=False)
-    dealt = np.random.default_rng(0).permutation(len(names)) % _CUTS
-    return [own for own in (np.flatnonzero(dealt[codes] == n) for n in range(_CUTS)) if len(own)]
+def hidden(task: Any, truth: pd.DataFrame, groups: np.ndarray | None) -> list[np.ndarray]:
+    """Positions in five cuts of rows, dealt by class: a metric may need each of them. Rows of a group stay together."""
+    target, continuous = task.stratify_by(truth)
+    return dealt(Rows(truth["id"].to_numpy(dtype=object), target, continuous, groups), 0, count=_CUTS)
 
 
 def told(judge: Judge, oof: Predictions, made: Sequence[Predictions]) -> Nested:

@@ -21,6 +21,7 @@ _GROWN = 10_000  # rows that a tree is grown on and judged by
 _READ = 20_000  # texts that are read for words
 _MOST_CLASSES = 100  # that a column is tried for
 _FEWEST = 20  # rows that say something
+_GREATEST = float(np.finfo(np.float32).max)  # that scikit-learn's trees take
 _PARTS = 5
 
 
@@ -141,10 +142,13 @@ def _told_out_of_fold(values: pd.Series, answers: pd.Series) -> str:
 
 def _told_to_a_tree(values: pd.Series, answers: pd.Series, numbers: bool, kind: str) -> str:
     """A number that tells the answer though not in order: a tree of few leaves, judged on rows that it was not grown on."""
-    present = values.notna().to_numpy()
-    if kind != "numeric" or present.sum() < 5 * _FEWEST:
+    if kind != "numeric":
         return ""
-    held, target = values[present].to_numpy(dtype=np.float64)[:_GROWN, None], answers[present].iloc[:_GROWN]
+    cells = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    present = np.isfinite(cells)  # an infinite cell counts as missing, as it does to the encoders
+    if present.sum() < 5 * _FEWEST:
+        return ""
+    held, target = cells[present][:_GROWN, None].clip(-_GREATEST, _GREATEST), answers[present].iloc[:_GROWN]
     classes = target.nunique()
     if classes < 2 or (not numbers and classes > _MOST_CLASSES):
         return ""

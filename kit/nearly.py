@@ -5,7 +5,7 @@ a table of few values, or in a set of like pictures, is no sign.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -65,27 +65,51 @@ def of_rows(frame: pd.DataFrame) -> tuple[np.ndarray, int]:
 
 
 def _near_pairs(table: np.ndarray, most: int) -> np.ndarray:
-    """(p, 2) rows that differ in 1 to `most` columns: they share half of the columns chosen at random in one of many rounds."""
+    """(p, 2) rows that differ in 1 to `most` columns: they share all columns but one, or half of those chosen at random in one of many rounds.
+
+    A key is a sum over columns, so that leaving one out is a subtraction, and no second table is held.
+    """
     random = np.random.default_rng(0)
     n, width = table.shape
-    mixed = np.empty((n, width), np.uint64)
-    for column in range(width):
-        mixed[:, column] = random.integers(0, 1 << 63, int(table[:, column].max()) + 1, dtype=np.uint64)[table[:, column]]
-    chosen = [np.delete(np.arange(width), c) for c in range(width)]
-    if most > 1:
-        chosen += [random.permutation(width)[: width // 2] for _ in range(_ROUNDS)]
-    found = []
-    for columns in chosen:
-        keys = mixed[:, columns].sum(axis=1, dtype=np.uint64)  # wraps round: a hash
-        order = np.argsort(keys, kind="stable")
-        same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-        runs = np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(same) else []
-        crowded = np.concatenate([r for r in runs if len(r) >= _CROWD] or [np.empty(0, np.int64)])
-        same = np.setdiff1d(same, crowded)
-        pairs = np.column_stack([order[same], order[same + 1]])
+    total, judged, found = np.zeros(n, np.uint64), np.empty(0, np.int64), [np.empty((0, 2), np.int64)]
+    for own in _hashed(table, random):
+        total += own  # wraps round: a hash
+    halves = [random.permutation(width)[: width // 2] for _ in range(_ROUNDS if most > 1 else 0)]
+    sums, chosen = np.zeros((len(halves), n), np.uint64), np.zeros((len(halves), width), bool)
+    for held, columns in zip(chosen, halves):
+        held[columns] = True
+
+    def look(keys: np.ndarray) -> None:
+        nonlocal judged
+        codes = np.setdiff1d(_side_by_side(keys), judged)
+        judged = np.union1d(judged, codes)
+        pairs = np.column_stack(np.divmod(codes, n))
         differ = (table[pairs[:, 0]] != table[pairs[:, 1]]).sum(axis=1)
-        found.append(np.sort(pairs[(differ >= 1) & (differ <= most)], axis=1))
+        found.append(pairs[(differ >= 1) & (differ <= most)])
+
+    for column, own in enumerate(_hashed(table, np.random.default_rng(0))):
+        look(total - own)
+        for k in np.flatnonzero(chosen[:, column]):
+            sums[k] += own
+    for keys in sums:
+        look(keys)
     return np.unique(np.concatenate(found), axis=0)
+
+
+def _hashed(table: np.ndarray, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """(n,) uint64 of each column, one for each of its values; drawn anew they are the same, and need not be kept."""
+    for column in table.T:
+        yield random.integers(0, 1 << 63, int(column.max()) + 1, dtype=np.uint64)[column]
+
+
+def _side_by_side(keys: np.ndarray) -> np.ndarray:
+    """(p,) one row x n + other row, the one before the other: neighbours among the rows of one key, where these are no crowd."""
+    order = np.argsort(keys, kind="stable")
+    same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    runs = np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(same) else []
+    crowded = np.concatenate([r for r in runs if len(r) >= _CROWD] or [np.empty(0, np.int64)])
+    same = np.setdiff1d(same, crowded)
+    return order[same] * len(keys) + order[same + 1]
 
 
 def _isolated(table: np.ndarray, bits: np.ndarray, pairs: np.ndarray, labels: np.ndarray) -> np.ndarray:

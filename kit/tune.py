@@ -1,7 +1,8 @@
 """A search for better options of a model: trials scored out of fold, poor ones given up after a fold or two, the best one trained as a run.
 
-Trials are scored on folds of their own, drawn with another seed than the config's: the score of the run that comes of it is not the one
-that it was chosen by. What was tried is in a sqlite file, so the same command goes on where it was stopped.
+Trials are scored on folds of their own, drawn with another seed than the config's, or cut from what its last fold trains on where its scheme
+draws nothing, as forward in time: the score of the run that comes of it is not the one that it was chosen by. Where neither can be, that is told.
+What was tried is in a sqlite file, so the same command goes on where it was stopped.
 """
 
 import hashlib
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 import optuna
 
-from kit import files
+from kit import files, folds
 from kit.competition import Competition, open_competition, resolved
-from kit.divided import divided
-from kit.errors import ConfigError, ScoreError, TrainingError, bullets, did_you_mean, shorten
-from kit.fitting import Says, Work, fold_predictions
+from kit.divided import divided, folded_truth
+from kit.errors import ConfigError, FoldError, ScoreError, TrainingError, bullets, did_you_mean, shorten
+from kit.fitting import Says, Work, by_repeat, fold_predictions
+from kit.folds import Fold, Rows
 from kit.modelling import model_of
 from kit.pipeline import train
 from kit.registry import find
@@ -30,6 +32,7 @@ from kit.space import Choice, Real, Space, Whole
 _OTHER_FOLDS = 1000  # added to the seed of the config's folds
 _RANDOM = 8  # trials before the sampler models what it has seen, and before any is given up
 _AS_GIVEN = "the config as it is"  # the first trial
+_ANEW, _OWN = "drawn anew", "those of the run"  # where trials are scored, as run.json tells it
 
 
 def space_of(competition: Competition, wanted: list[str]) -> Space:
@@ -86,7 +89,11 @@ def tune(path_or_name: str, data: Path, says: Says, *, preset: str | None, overr
     gain = "" if first is None else f", {_AS_GIVEN} {first.value:.6g}"
     says.result(f"best    trial {best.number} of {len(study.trials)}: {metric.name} {best.value:.6g} on the folds of the search{gain}")
     says.result(f"options {' '.join(chosen) or _AS_GIVEN}")
-    return train(open_competition(path_or_name, preset=preset, overrides=[*overrides, *chosen]), data, says)
+    run = train(open_competition(path_or_name, preset=preset, overrides=[*overrides, *chosen]), data, says)
+    run.save(tuned={"trials": len(study.trials), "best": best.value, "folds": trial_of.folds})
+    if trial_of.warning:
+        run.log(trial_of.warning)
+    return run
 
 
 def _told(competition: Competition, space: Space, data: Path) -> str:
@@ -98,14 +105,15 @@ def _told(competition: Competition, space: Space, data: Path) -> str:
 
 def _study(folder: Path, greater_is_better: bool) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name="kit",
         storage=f"sqlite:///{folder / 'trials.sqlite'}",
         load_if_exists=True,
         direction="maximize" if greater_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=_RANDOM),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_RANDOM, n_warmup_steps=0),
     )
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=_RANDOM)  # a call that goes on must not draw what an earlier one drew
+    return study
 
 
 def _suggested(trial: optuna.Trial, key: str, range_: Real | Whole | Choice) -> Any:
@@ -135,7 +143,14 @@ class _Trials:
         tables, self.metric = adapter.tables(), self.competition.metric()
         if tables.truth is None:
             raise ConfigError("there are no labels to score trials with")
-        rows, self.split, self.truth = divided(self.competition, tables, adapter.task, says.progress)
+        rows, split, self.truth = divided(self.competition, tables, adapter.task, says.progress)
+        self.split, self.folds = _elsewhere(rows, split, scheme, fold_options)
+        self.warning = ""
+        if self.folds != _ANEW:
+            self.truth = folded_truth(self.competition, tables, adapter.task, self.split)
+            what = f"{self.folds}, and its score flatters" if self.folds == _OWN else self.folds
+            self.warning = f'folds   scheme "{scheme}" divides these rows in one way only: trials are scored on {what}'
+            says.result(self.warning)
         self.work = Work.of(self.competition, adapter.task, self.metric, tables, rows, Run(folder, {}), Says())
         if self.work.searches:
             raise ConfigError("kit tune scores trials fold by fold, which a search among embeddings has not been built for: tune on the labels, output.task=multiclass")
@@ -159,12 +174,32 @@ class _Trials:
                     trial.report(float(np.mean([s for s in scores if s is not None])), k)
                 if k + 1 < len(self.split) and trial.should_prune():
                     return None, "given up"
-            return score_folds(self.metric, work.task, self.truth, [parts], config.post)[0].mean, "complete"
+            return score_folds(self.metric, work.task, self.truth, by_repeat(self.split, parts), config.post)[0].mean, "complete"
         except (TrainingError, ScoreError) as error:
             self.says.progress(f"trial {trial.number}: {str(error).splitlines()[0]}")
             return None, "failed"
         finally:
             _remove(folder)
+
+
+def _elsewhere(rows: Rows, split: list[Fold], scheme: str, options: dict[str, Any]) -> tuple[list[Fold], str]:
+    """(the folds that trials are scored on, what they are): `split`, unless the config's folds validate the same rows together; then cuts of what the last one trains on.
+
+    split    of another seed
+    options  of the scheme in the config
+    """
+    own = folds.split(rows, scheme=scheme, **options)
+    drawn = {f.valid.tobytes(): f.train for f in split}
+    if not drawn.keys() <= {f.valid.tobytes() for f in own}:
+        return split, _ANEW
+    outer = drawn.get(own[-1].valid.tobytes(), split[-1].train)
+    inside = scheme if scheme != "given" else "stratified" if rows.group is None else "stratified_group"
+    many = 1 if scheme == "holdout" else len(split)
+    try:
+        cuts = folds.cuts(rows.take(outer), inside, options.get("seed", 0) + _OTHER_FOLDS, options if inside == scheme else None, how_many=many)
+    except FoldError:  # too few rows
+        return split, _OWN
+    return [Fold(0, k, outer[kept], outer[held]) for k, (kept, held) in enumerate(cuts)], f"cuts of the rows that fold {own[-1].fold} trains on"
 
 
 def _remove(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from kit import blend as blending
 from kit import runs
 from kit.blend import best_of_each
+from kit.choosing import by_seed
 from kit.cli import app
 from kit.competition import open_competition
 from kit.errors import RunError
@@ -175,6 +176,14 @@ def test_runs_that_differ_by_their_seed_alone_weigh_the_same(table, method):
     assert weights[0] == weights[2]
 
 
+def test_seeds_of_one_model_that_searched_for_different_times_weigh_the_same(table):
+    """A budget gives each training what is left of it."""
+    searched = [trained(table, f"train.seed={n}", f"model.seconds={seconds}") for n, seconds in enumerate((30.5, 20.25))]
+    found = [*searched, trained(table, *LINEAR)]
+    assert by_seed(found) == [[0, 1], [2]]
+    assert sorted(r.name for r in best_of_each(found)) == ["1-lightgbm", "2-lightgbm", "3-linear"]
+
+
 def test_seeds_alone_are_averaged(table):
     one, other = trained(table), trained(table, "train.seed=1")
     mean, found = blended(table, [one, other]), blended(table, [one, other], method="greedy")
@@ -189,6 +198,37 @@ def test_rows_of_one_validated_part_are_cut_for_the_honest_score(table):
     run = blended(table, chosen, (), holdout, method="stack", says=Says(progress=lines.append))
     assert lines == ["note    one validated part: it is cut in 5 for the honest score"]
     assert len(run.info["score"]["folds"]) == 1 and run.info["covered"] == 30
+
+
+@pytest.mark.parametrize(("positives", "weights"), [(8, {"judged on cuts": 6}), (2, {"judged on all rows at once": 6}), (1, {"judged on all rows at once": 5, "equal": 1})])
+def test_rare_positives_in_one_validated_part_cost_no_blend(table, positives, weights):
+    for n, row in enumerate(table.train):
+        row.insert(1, "part" if n == 0 else "-1" if n <= 30 else "0")
+        if n > 30:
+            row[-1] = str(int(n <= 30 + positives))
+    table.write()
+    asked = ("score.metric=auc", 'input.columns.given=["part"]', 'score.folds={ scheme = "given" }')
+    chosen = [trained(table, *words, *asked) for words in ((), LINEAR)]
+    for method in ("greedy", "steady", "best"):
+        lines = []
+        run = blended(table, chosen, (), *asked, method=method, says=Says(progress=lines.append))
+        assert run.info["state"] == "finished" and run.info["covered"] == 30
+        assert run.info["honest"]["cuts"] == 5 and run.info["honest"]["weights"] == weights
+        assert [line.split(" times ")[1] for line in lines[1:]] == [f"the weights were {way}" for way in weights if way != "judged on cuts"]
+
+
+def test_runs_of_another_metric_are_scored_anew_and_the_best_is_the_best_by_the_blends_metric(table):
+    """A root of squares is no share of the variance: the greater of the two numbers is the worse run."""
+    number = ("output.task=regression", "score.folds.scheme=kfold")
+    poor, lines = ("model.name=constant", *number), []
+    one, other = trained(table, "model.rounds=2", *number, "score.metric=r2"), trained(table, *poor, "score.metric=rmse")
+    expected = trained(table, *poor, "score.metric=r2").info["score"]["mean"]
+    assert other.info["score"]["mean"] > one.info["score"]["mean"] > expected
+    run = blended(table, [other, one], (), *number, "score.metric=r2", says=Says(lines.append))
+    assert run.info["honest"]["best"] == "1-lightgbm"
+    assert lines[0].split() == ["run", "2-constant", "r2", f"{expected:.6g}", "weight", "1"]
+    assert [line.split()[:4] for line in lines if line.startswith("best")] == [["best", "1-lightgbm", "r2", f"{one.info['score']['mean']:.6g}:"]]
+    assert run.info["constant"] == pytest.approx(expected)
 
 
 def test_blends_of_mixed_folds_are_blended_on_the_parts_of_the_first_run_in_them(table):
@@ -226,10 +266,10 @@ def test_other_seeds_of_the_best_run_are_chosen_with_it(table):
     assert weights == {"1-linear": 0.5, "2-linear": 0.5, "5-lightgbm": 1.0}
 
 
-def made(number, model, score, *, state="finished", constant=0.5, covered=60, greater=True) -> Run:
+def made(number, model, score, *, state="finished", constant=0.5, covered=60, greater=True, metric="auc") -> Run:
     return Run(
         runs.Path(f"runs/{number}-{model}"),
-        {"state": state, "score": {"mean": score}, "constant": constant, "covered": covered, "validated": 60, "greater_is_better": greater},
+        {"state": state, "score": {"mean": score}, "constant": constant, "covered": covered, "validated": 60, "greater_is_better": greater, "metric": metric},
     )
 
 
@@ -240,6 +280,15 @@ def chosen(*found) -> list[str]:
 def test_best_run_of_each_model_is_chosen():
     assert chosen(made(1, "lightgbm", 0.7), made(2, "lightgbm", 0.8), made(3, "mlp", 0.6)) == ["2-lightgbm", "3-mlp"]
     assert chosen(made(1, "knn", 0.3, greater=False), made(2, "knn", 0.2, greater=False)) == ["2-knn"]
+
+
+def test_runs_of_one_metric_alone_are_compared():
+    found = [made(1, "knn", 0.9, metric="r2"), *(made(n, "knn", 25e3 + n, greater=False, constant=9e4, metric="rmse") for n in (2, 3)), made(4, "mlp", 0.6, metric="r2")]
+    said = []
+    assert [run.name for run in best_of_each(found, "r2", said.append)] == ["1-knn", "4-mlp"]
+    assert said == ['note    left out, scored by another metric than "r2": 2-knn, 3-knn']
+    assert [run.name for run in best_of_each(found[:3], "mae", said.append)] == ["2-knn"]  # of no run: the metric of most
+    assert best_of_each([], "mae", said.append) == []
 
 
 def test_blends_unfinished_and_partial_runs_are_left_out():

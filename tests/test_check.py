@@ -95,6 +95,14 @@ def test_number_that_gives_the_class_is_named(shop):
     assert shop.found() == ["leak    column 'told' alone has an area under the curve of 1.000 for 'sold'"]
 
 
+@pytest.mark.parametrize("asked", [(), NUMBER])
+def test_cells_that_are_infinite_or_huge_cost_no_finding(shop, asked):
+    for frame in (shop.train, shop.test):
+        frame.loc[[3, 5, 7], "size"] = [np.inf, -np.inf, 1e300]
+    shop.train.loc[[10, 11], ["size", "colour", "sold"]] = [0.5, "red", 1]
+    assert shop.found(*asked) == ["copies  2 training rows have the same columns as another; in 0 of 1 sets the answers differ"]
+
+
 def test_number_that_gives_the_number_is_named(shop):
     random = np.random.default_rng(1)
     shop.train["sold"] = random.normal(size=N)

@@ -6,8 +6,11 @@ import pytest
 
 from kit.errors import DataError
 from kit.events import Tracks
+from kit.files import write_json
+from kit.fitting import weights_of
 from kit.metrics import trackml
 from kit.predictions import Predictions
+from kit.scoring import Metric
 from kit.tables import JOINT
 from kit.tasks.clustering import Clustering
 
@@ -52,6 +55,14 @@ def test_nothing_leaves_each_hit_alone():
 def test_models_are_picked_and_never_averaged():
     one, two = TASK.decode(["a"], [([1, 2], [0, 0])]), TASK.decode(["a"], [([1, 2], [0, 1])])
     assert TASK.picks and TASK.average([one, two], [0.0, 1.0]) is two and TASK.average([one, two]) is one
+
+
+@pytest.mark.parametrize(("name", "scores", "picked"), [("trackml", [None, 0.2, 0.7], 2), ("rmse", [None, 0.7, 0.2], 2), ("trackml", [None, None], 0)])
+def test_a_fold_without_a_score_is_the_last_that_is_picked(name, scores, picked, tmp_path):
+    for k, score in enumerate(scores):
+        write_json(tmp_path / str(k) / "fold.json", {"score": score})
+    weights = weights_of(TASK, Metric.open(name, {}), [tmp_path / str(k) for k in range(len(scores))])
+    assert weights == [float(k == picked) for k in range(len(scores))]
 
 
 def test_cells_come_back_as_they_were():

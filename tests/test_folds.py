@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kit.errors import FoldError, RunError
-from kit.folds import SCHEMES, Rows, cut, cuts, describe, split
+from kit.folds import SCHEMES, Rows, cut, cuts, dealt, describe, split
 from kit.folds_csv import ROLES, fingerprint, read, roles, write
 from kit.registry import check_options
 
@@ -600,6 +600,26 @@ def test_holdout_refuses_a_share_that_leaves_nothing():
     with pytest.raises(FoldError) as error:
         split(rows(10, group=[0] * 10), scheme="holdout", share=1.0)
     assert str(error.value).startswith("score.folds.share is 1: expected above 0 and below 1\n2 parts need at least 2 groups")
+
+
+# dealt
+
+
+def test_a_dealt_class_is_spread_as_far_as_it_goes_and_groups_stay_whole():
+    target = np.array(["b"] * 3 + ["c"] + ["a"] * 36, dtype=object)
+    parts = dealt(rows(40, target=target), 0)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(40)) and {len(own) for own in parts} == {8}
+    assert max(int((own < 3).sum()) for own in parts) == 1
+    grouped = dealt(rows(40, target=target, group=np.array([None, *(np.arange(39) // 13)], dtype=object)), 0)
+    assert sorted(len(own) for own in grouped) == [1, 13, 13, 13]
+    assert len(dealt(rows(40, target=target, group=np.zeros(40)), 0)) == 5  # one group cannot be kept whole
+
+
+@pytest.mark.parametrize(("target", "continuous"), [(np.eye(40)[:, :2], False), (np.arange(40.0), True), (np.arange(80.0).reshape(40, 2), True)])
+def test_labels_and_numbers_are_dealt(target, continuous):
+    parts = dealt(rows(40, target=target, continuous=continuous), 1)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(40)) and len(parts) == 5
+    assert [len(own) for own in dealt(rows(3, target=np.arange(3)), 0)] == [1, 1, 1]
 
 
 # given

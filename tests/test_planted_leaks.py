@@ -1,13 +1,14 @@
 """Leaks of many kinds planted in made tables, texts, pictures and sounds: each is found, and its clean twin raises no alarm."""
 
 import tomllib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from kit import duplicates, leaks
+from kit import crossing, duplicates, leaks, nearly
 from kit.adversary import area
 from kit.check import check
 from kit.competition import open_competition, shipped
@@ -100,6 +101,40 @@ def test_answers_that_are_objects_are_not_compared():
     found = pd.Series([Found.of(["cat"], boxes=[[0, 0, 1, 1]])] * 3)
     assert not leaks.comparable(found) and leaks.coded(found, False) is None
     assert leaks.comparable(pd.Series(["a", "b"])) and leaks.comparable(pd.Series([1, 2]))
+
+
+def _pairs_slowly(table, most):
+    """As nearly._near_pairs, each key summed over the columns that it is of."""
+    random = np.random.default_rng(0)
+    width = table.shape[1]
+    mixed = np.column_stack([random.integers(0, 1 << 63, int(c.max()) + 1, dtype=np.uint64)[c] for c in table.T])
+    chosen = [np.delete(np.arange(width), c) for c in range(width)]
+    chosen += [random.permutation(width)[: width // 2] for _ in range(nearly._ROUNDS)] if most > 1 else []
+    found = set()
+    for columns in chosen:
+        rows: dict[int, list[int]] = {}
+        for row, key in enumerate(mixed[:, columns].sum(axis=1, dtype=np.uint64).tolist()):
+            rows.setdefault(key, []).append(row)
+        for own in (r for r in rows.values() if len(r) <= nearly._CROWD):
+            found |= {(a, b) for a, b in zip(own, own[1:]) if 1 <= (table[a] != table[b]).sum() <= most}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("most", [1, 60])
+def test_hundreds_of_columns_give_the_pairs_of_the_slow_way_and_are_not_copied(most):
+    random = np.random.default_rng(0)
+    table = random.integers(0, 1000, (240, 300)).astype(np.int32)
+    for copy, differing in enumerate([0, 1, 1, 2, 30, 60, 61, 200]):  # of the first rows, with so many columns changed
+        table[100 + copy] = table[copy]
+        table[100 + copy, :differing] = 1000
+    table[200:230, 1:] = table[199, 1:]  # a crowd
+    tracemalloc.start()
+    found = nearly._near_pairs(table, most)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [tuple(pair) for pair in found.tolist()] == _pairs_slowly(table, most)
+    assert [1, 101] in found.tolist() and ([3, 103] in found.tolist()) == (most > 1)
+    assert peak < 8 * table.size  # bytes of one key a cell
 
 
 def test_rows_of_few_values_are_not_taken_for_copies(shop):
@@ -246,6 +281,13 @@ def dated(shop, first: int, last: int) -> None:
 def test_later_test_rows_beside_random_folds_are_found(shop):
     dated(shop, 101, 150)
     assert any(line.startswith("time    column 'day': 100% of the test rows are later") and line.endswith('score.folds.scheme = "time"') for line in shop.found())
+
+
+def test_a_moment_that_is_infinite_hides_no_later_test_rows():
+    train, test = pd.DataFrame({"year": np.arange(400.0) % 40}), pd.DataFrame({"year": np.arange(300.0) % 30 + 40})
+    train.loc[7, "year"], test.loc[9, "year"] = np.inf, -np.inf
+    (line,) = crossing.times(train, test, "kfold", ["year"])
+    assert line.startswith("time    column 'year': 100% of the test rows are later than all training rows (40 to 69, train ends at 39)")
 
 
 def test_later_test_rows_beside_folds_in_time_raise_no_alarm(shop):

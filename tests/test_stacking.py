@@ -361,9 +361,30 @@ def test_no_interval_where_most_draws_have_no_score():
 
 
 def test_cuts_of_one_part_hold_each_row_once_and_groups_together():
-    cuts = hidden(np.array(ids(100), dtype=object), np.arange(100) // 4)
+    task = Binary(target="t")
+    cuts = hidden(task, frame(t=["0", "1"] * 50), np.arange(100) // 4)
     assert sorted(np.concatenate(cuts).tolist()) == list(range(100)) and len(cuts) == 5
     assert all(len(set(own // 4)) * 4 == len(own) for own in cuts)
+
+
+@pytest.mark.parametrize("rare", [5, 8, 11])
+def test_cuts_of_one_part_have_rows_of_a_rare_class_each(rare):
+    cuts = hidden(Binary(target="t"), frame(t=["1"] * rare + ["0"] * (500 - rare)), None)
+    assert sorted(np.concatenate(cuts).tolist()) == list(range(500)) and len(cuts) == 5
+    assert {int((own < rare).sum()) for own in cuts} <= {rare // 5, -(-rare // 5)}
+
+
+def test_a_part_that_is_hidden_leaves_the_other_cuts_to_judge_by():
+    judge = judged(Regression(target="t"), frame(t=np.arange(50.0)), "rmse", parts=1)
+    members, cuts, seen = Members.of(judge.task, "value", values(np.zeros(50), np.ones(50))), hidden(judge.task, judge.truth, np.arange(50) // 5), []
+
+    def fit(some, by):
+        seen.append([sorted(set(by.truth["t"].to_numpy()[own] // 5)) for own in by.parts])
+        return Rule((1.0, 0.0), "value")
+
+    nested(members, judge, fit, cuts)
+    groups = [sorted(set(own // 5)) for own in cuts]
+    assert seen == [[own for own in groups if own != held] for held in groups]
 
 
 # tasks without a mean of numbers

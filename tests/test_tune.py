@@ -1,14 +1,17 @@
 """Trials are scored on folds of their own, resumed from their file, given up when poor; the best becomes a run."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("optuna")
 
 from kit import runs, space
-from kit.competition import open_competition
+from kit.competition import open_competition, resolved
+from kit.divided import divided
 from kit.errors import ConfigError
 from kit.fitting import Says
-from kit.tune import _OTHER_FOLDS, space_of, tune
+from kit.tune import _Trials, space_of, tune
 
 OVERRIDES = ["model.min_rows=2"]
 
@@ -35,12 +38,65 @@ def test_the_same_command_goes_on_where_it_was_stopped(table):
     assert len([line for line in lines if line.startswith("trial")]) == 2
 
 
-def test_trials_are_not_scored_on_the_runs_folds(table):
-    run, lines = tuned(table, 2)
-    own = open_competition("toy", overrides=OVERRIDES).folds()[1].get("seed", 0)
-    assert run.info["seed"] == 0 and own == 0 and _OTHER_FOLDS > 0
-    told = next(line for line in lines if line.startswith("best"))
-    assert f"{run.info['score']['mean']:.6g}" not in told
+def test_a_search_that_goes_on_tries_what_it_has_not_tried(table):
+    tried = [line.split()[-2:] for _ in range(2) for line in tuned(table, 3 + 2 * _)[1] if line.startswith("trial") and "leaves=" in line]
+    assert len(tried) == len({tuple(options) for options in tried}) == 4
+
+
+def validated(folds) -> set[tuple[int, ...]]:
+    return {tuple(fold.valid.tolist()) for fold in folds}
+
+
+def searched(table, *overrides):
+    """(the folds that trials are scored on, the run's own, what is said of it)"""
+    lines, competition = [], open_competition("toy", overrides=[*OVERRIDES, *overrides])
+    trials = _Trials(competition, table.data, table.folder, Says(lines.append))
+    own = divided(replace(competition, config=resolved(competition)), trials.work.tables, trials.work.task)[1]
+    return trials, own, lines
+
+
+@pytest.mark.parametrize("folds", ['{ scheme = "stratified", count = 2 }', '{ scheme = "kfold", count = 2, repeats = 2 }', '{ scheme = "holdout" }'])
+def test_trials_are_not_scored_on_the_runs_folds(table, folds):
+    trials, own, lines = searched(table, f"score.folds={folds}")
+    assert len(trials.split) == len(own) and not validated(trials.split) & validated(own)
+    assert trials.folds == "drawn anew" and lines == []
+
+
+PARTS = {  # of each third row, and the folds that go by it
+    "time": (("1", "2", "3"), '{ scheme = "time", count = 2 }', 1),
+    "the host's split": (("-1", "-1", "0"), '{ scheme = "given" }', 0),
+    "given": (("0", "1", "2"), '{ scheme = "given" }', 2),
+    "a group each": (("0", "1", "2"), '{ scheme = "group", count = 3 }', 2),
+}
+
+
+@pytest.mark.parametrize(("parts", "folds", "last"), PARTS.values(), ids=PARTS)
+def test_where_folds_are_not_drawn_trials_are_scored_inside_the_last_training_part(table, parts, folds, last):
+    for n, row in enumerate(table.train):
+        row.insert(1, parts[n % 3] if n else "part")
+    table.write()
+    scheme = folds.split('"')[1]
+    trials, own, lines = searched(table, f'input.columns.{scheme}=["part"]', f"score.folds={folds}")
+    for fold in trials.split:
+        assert set(fold.train) | set(fold.valid) <= set(own[-1].train) and not set(fold.train) & set(fold.valid)
+    assert len(set().union(*validated(trials.split))) == sum(len(fold.valid) for fold in trials.split)  # of several, no row twice
+    assert lines == [f'folds   scheme "{scheme}" divides these rows in one way only: trials are scored on cuts of the rows that fold {last} trains on']
+
+
+def test_a_search_on_the_runs_own_folds_says_that_the_score_flatters(table):
+    table.train = table.train[:14]
+    for n, row in enumerate(table.train):
+        row.insert(1, "part" if n == 0 else str(n % 2))
+    table.write()
+    run, lines = tuned(table, 1, overrides=[*OVERRIDES, 'input.columns.given=["part"]', "score.folds.scheme=given"])
+    told = 'folds   scheme "given" divides these rows in one way only: trials are scored on those of the run, and its score flatters'
+    assert told in lines and told in (run.folder / "log.txt").read_text()
+    assert run.info["tuned"]["folds"] == "those of the run" and runs.open_run(run.folder).info["tuned"]["trials"] == 1
+
+
+def test_trials_of_repeated_folds_are_scored(table):
+    _, lines = tuned(table, 1, overrides=[*OVERRIDES, "score.folds.repeats=2"])
+    assert any(line.startswith("trial 0   log_loss ") for line in lines)
 
 
 def test_a_trial_that_cannot_be_trained_stops_nothing(table):

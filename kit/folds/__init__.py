@@ -5,10 +5,10 @@ The caller sorts the rows by id, so the same ids give the same folds whatever th
 """
 
 from kit.folds._rows import COUNT, Fold, Rows
-from kit.folds.cutting import FEWEST_TO_CUT, cut, cuts
+from kit.folds.cutting import FEWEST_TO_CUT, cut, cuts, dealt
 from kit.folds.lacking import describe
 from kit.folds.schemes import GROUPING, SCHEMES, split
 
 ROLES = ("unused", "train", "valid")
 
-__all__ = ["COUNT", "FEWEST_TO_CUT", "GROUPING", "ROLES", "SCHEMES", "Fold", "Rows", "cut", "cuts", "describe", "split"]
+__all__ = ["COUNT", "FEWEST_TO_CUT", "GROUPING", "ROLES", "SCHEMES", "Fold", "Rows", "cut", "cuts", "dealt", "describe", "split"]

@@ -1,9 +1,10 @@
-"""Cuts inside a training part: what early stopping watches."""
+"""Cuts inside a part: what early stopping watches of a training part, and what is hidden in turn of a validated one."""
 
 import numpy as np
 import pandas as pd
 
 from kit.errors import FoldError
+from kit.folds._dealing import deal, level, spread_labels, strata_of
 from kit.folds._rows import COUNT, Fold, Rows
 from kit.folds.drawn import holdout, kfold
 from kit.folds.forward import blocks_of
@@ -55,6 +56,25 @@ def cuts(
         folds = []
     folds = folds or kfold(rows, count=min(count, n), seed=seed)
     return [(fold.train, fold.valid) for fold in folds[:how_many]]
+
+
+def dealt(rows: Rows, seed: int, *, count: int = COUNT) -> list[np.ndarray]:
+    """Positions of the rows in up to `count` parts, none empty: each class, quantile or label is spread over them as far as it goes, however rare.
+
+    Groups, of which there are two or more, stay whole, a missing one as any other.
+    """
+    n, rng = len(rows.ids), np.random.default_rng([seed, 0])
+    target = np.zeros(n, np.int64) if rows.target is None else rows.target
+    labels = target.ndim == 2 and not rows.continuous
+    groups = np.zeros(n, np.int64) if rows.group is None else pd.factorize(rows.group, use_na_sentinel=False)[0]
+    if (many := groups.max(initial=0) + 1) > 1:
+        count = min(count, many)
+        members, classes = np.nonzero(target) if labels else (np.arange(n), strata_of(target, rows.continuous, many // count))
+        number = level(groups, members, classes, count, rng)[groups]
+    else:
+        count = min(count, n)
+        number = spread_labels(target, count, rng) if labels else deal(strata_of(target, rows.continuous, n // count), count, rng)
+    return [own for own in (np.flatnonzero(number == k) for k in range(count)) if len(own)]
 
 
 def _last_blocks(rows: Rows, scheme: str, options: dict, count: int) -> list[Fold]:
