@@ -196,7 +196,10 @@ class Segmentation(Image):
         return self.task.as_they_are(ids, _by_id(rows, ids))
 
     def answers(self, path: Path, weight: str = "") -> pd.DataFrame:
-        """Truth from an answers file in the columns of a submission: a test picture without rows has nothing to find."""
+        """Truth from an answers file in the columns of a submission: a test picture without rows has nothing to find.
+
+        What there is to know of its clips goes to notes.
+        """
         assert not weight, "no metric of masks weighs pictures"
         rows = self._objects(Path(path), scored=False)
         told = [self.values.label(int(label)) if label.isdecimal() and self._is_marked(int(label)) else (label, False) for label in rows["label"]]
@@ -205,6 +208,10 @@ class Segmentation(Image):
         lists = self._test_lists()
         self._answered = sorted({*rows["id"], *self._test_ids()})
         found = [replace(own, clip=lists.get(id, named.get(id, ""))) for id, own in zip(self._answered, _by_id(rows, self._answered))]
+        unnamed = [id for id, own in zip(self._answered, found) if not own.clip] if self.clips or self.test_clips or self.clip else []
+        if unnamed:
+            where = " nor ".join([f"list of {self.test_clips}"] * bool(self.test_clips) + [f"column {self.clip} of {path}"] * bool(self.clip)) or "list: input.test_clips names none"
+            self.notes.append(f"{len(unnamed)} of {len(found)} test pictures have their clip in no {where}, and count as one clip: {shorten(unnamed, 3)}")
         return pd.DataFrame({"id": self._answered, self.task.targets[0]: pd.Series(found, dtype=object)})
 
     def _is_marked(self, value: int) -> bool:

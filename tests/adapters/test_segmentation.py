@@ -226,6 +226,20 @@ def test_lists_of_test_clips_come_before_the_answers_column(data):
     assert [found.clip for found in truth["Runs"]] == ["road", "road"]
 
 
+def test_test_frames_whose_clip_nobody_names_count_as_one_clip_and_are_told(data):
+    (data / "tested").mkdir()
+    (data / "tested/road.txt").write_text("t1.png\n")
+    (data / "answers.csv").write_text("Id,Label,Pixels,Runs\nt2,1,2,0 2|\n")
+    made = adapter(data, test_clips="tested")
+    assert [found.clip for found in made.answers(data / "answers.csv")["Runs"]] == ["road", ""]
+    path = re.escape(str(data / "answers.csv"))
+    (note,) = made.notes
+    assert re.fullmatch(f"1 of 2 test pictures have their clip in no list of tested nor column Clip of {path}, and count as one clip: t2", note)
+    plain = adapter(data, clips="", clip="")
+    plain.answers(data / "answers.csv")
+    assert plain.notes == []
+
+
 def test_answers_are_their_own_best_submission(data):
     (data / "answers.csv").write_text("Id,Label,Pixels,Sure,Runs,Clip\nt2,1,2,1.0,0 2|,x\nt2,7,1,1.0,3 1|,x\n")
     made = adapter(data)
