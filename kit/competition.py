@@ -232,6 +232,8 @@ def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competit
                 raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
             if config.score.get("alike") and scheme not in GROUPING:
                 raise ConfigError(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
+            if config.input.get("clips") and scheme not in (*GROUPING, "given"):
+                raise ConfigError(f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: {" or ".join(GROUPING)}, or given where the host names the validation clips')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()

@@ -111,6 +111,15 @@ def test_a_lenders_code_is_run_where_it_is_opened_and_not_where_it_is_named(tabl
     assert named.open_adapter(table.data).lender.name == "other" and Path("was run").exists()
 
 
+@pytest.mark.parametrize("competition", ["imagenet-video", "wad-segmentation"])
+@pytest.mark.parametrize("scheme", ["kfold", "stratified", "time"])
+def test_clips_need_folds_that_keep_them_whole(competition, scheme):
+    told = f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: group or stratified_group'
+    with pytest.raises(ConfigError, match=told):
+        open_competition(competition, overrides=[f"score.folds={scheme}", "model.name=nearest"])
+    assert open_competition(competition, overrides=["score.folds=given", "model.name=nearest"]).folds() == ("given", {})
+
+
 # where it is
 
 

@@ -65,7 +65,7 @@ class Segmentation(Image):
         ignored           values of regions that are neither found nor missed
         groups            class -> the class that it is a group of, whose single objects are neither found nor missed there
         most_damaged      0..1, share of the instance pictures that may be missing or broken: such training pictures are left out
-        clips, test_clips folders of lists, one a clip, whose lines begin with a frame; frames of a clip stay in one fold, whichever scheme keeps groups
+        clips, test_clips folders of lists, one a clip, whose lines begin with a frame; frames of a clip stay in one fold, and only fold schemes that see to it will do
         clip              an answers file's column of clips, for frames that no list names
         cells             column of the submission -> what is in it: "label", "score", "mask", and where it is asked for "pixels", their number
         dialect           of the masks in a submission
