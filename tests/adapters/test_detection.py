@@ -59,6 +59,15 @@ def test_a_list_that_names_clips_becomes_their_frames_which_share_a_group(tmp_pa
     assert list(tables.schema) == ["image"]
 
 
+def test_only_training_clips_are_thinned(tmp_path):
+    written(tmp_path, [f"c/{n}" for n in range(4)])
+    written(tmp_path, [f"v/{n}" for n in range(4)], "val")
+    written(tmp_path, [f"t/{n}" for n in range(4)], "test", annotated=False)
+    lists(tmp_path, train=["c"], val=["v"], test=["t"])
+    tables = adapter(tmp_path, clips=True, every=3, valid="ImageSets/val.txt").tables()
+    assert tables.train.index.tolist() == ["c/0", "c/3", "v/0", "v/1", "v/2", "v/3"] and tables.test.index.tolist() == ["t/0", "t/1", "t/2", "t/3"]
+
+
 @pytest.mark.parametrize("unannotated, rows, told", [("leave", ["1", "3"], "left out"), ("empty", ["1", "2", "3"], "nothing to find")])
 def test_pictures_without_an_annotation_are_told(tmp_path, unannotated, rows, told):
     written(tmp_path, ["1", "3"])
