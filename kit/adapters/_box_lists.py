@@ -72,7 +72,7 @@ class BoxLists:
         for id in ids:
             path = self.data / self.boxes.name(word, {"id": id})
             try:
-                found, lost = _voc.read(path, id.rpartition("/")[0] if self.clips else "")
+                found, lost = _voc.read(path, id.rpartition("/")[0] if self.clips else "", inclusive=self.task.inclusive)
             except FileNotFoundError:
                 bare.append(id)
                 if self.unannotated != "empty":
