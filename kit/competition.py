@@ -45,7 +45,12 @@ class Competition:
         return find("tasks", name, self.folder)(**given)
 
     def metric(self) -> Metric:
-        return Metric.open(*part(self.config.score["metric"]), self.folder)
+        """With its options; whether x2 and y2 are a box's last pixel is what [output] says, unless [score] says otherwise."""
+        name, given = part(self.config.score["metric"])
+        known, output = options(find("metrics", name, self.folder)), options(find("tasks", self.config.output["task"], self.folder))
+        if "inclusive" in known and "inclusive" in output:
+            given = {"inclusive": self.config.output.get("inclusive", output["inclusive"].default), **given}
+        return Metric.open(name, given, self.folder)
 
     def folds(self) -> tuple[str, dict[str, Any]]:
         """The fold scheme and its options."""
@@ -383,7 +388,7 @@ def resolved(competition: Competition) -> Config:
     config = competition.config
     kind, model, given = competition.model()
     scheme, fold_options = competition.folds()
-    metric_name, metric_options = part(config.score["metric"])
+    metric = competition.metric()
     loss, loss_options = competition.loss()
     training = {k: v for k, v in filled(Training, config.train).items() if k != "loss"}
     training["threads"] = training["threads"] or len(os.sched_getaffinity(0))
@@ -412,7 +417,7 @@ def resolved(competition: Competition) -> Config:
         input={"adapter": config.input.get("adapter", "tabular"), **filled(competition.adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")})},
         output=output,
         score={
-            "metric": {"name": metric_name, **filled(competition.metric().module, metric_options)},
+            "metric": {"name": metric.name, **filled(metric.module, metric.options)},
             "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
             "weight": config.score.get("weight", ""),
             "prior": config.score.get("prior", ""),

@@ -35,7 +35,8 @@ class Detection(ClassTask):
         """
         target     the submission's column of box groups: "label score x1 y1 x2 y2 label score ..."
         scored     whether a group has its score; without one, the order of the groups tells which is surest
-        inclusive  whether x2 and y2 are the last pixel within the box, as in VOC and ImageNet, or the first beyond it
+        inclusive  whether x2 and y2 are the last pixel within the box, as in VOC and ImageNet, or the first beyond it: in annotations that say
+                   so themselves, in cells, and for the metric, unless score.metric has its own `inclusive`
         most       boxes of a picture that are kept, the surest
         decimals   of a pixel, that corners are rounded to
         numbers    label -> what a cell calls it, where that is a number
