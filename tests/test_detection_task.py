@@ -109,6 +109,25 @@ def test_models_are_fused_by_confidence_and_a_lonely_box_loses_some():
     assert rows.loc["car", "score"] == pytest.approx(0.4) and rows.loc["dog", "score"] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("weights, scores", [([1, 1], (0.45, 0.5)), ([3, 1], (0.675, 0.75))])
+def test_a_fused_box_is_no_surer_than_its_surest_and_models_count_not_boxes(weights, scores):
+    pytest.importorskip("ensemble_boxes")
+    from kit.fusing import fused
+
+    twice, once, nothing = Found.of([0, 0], boxes=[[0, 0, 10, 10], [1, 0, 11, 10]], scores=[0.9, 0.9]), Found.of([0], boxes=[[0, 0, 10, 10]], scores=[1.0]), Found.of([], boxes=[])
+    assert [fused([part, nothing], weights).scores.tolist() for part in (twice, once)] == [[pytest.approx(score)] for score in scores]
+    assert fused([twice, twice], weights).scores.tolist() == [pytest.approx(0.9)]
+    assert fused([once, twice.take(np.array([0]))], weights).scores.tolist() == [pytest.approx(np.average([1.0, 0.9], weights=weights))]
+
+
+def test_boxes_that_nobody_is_sure_of_are_fused_too():
+    pytest.importorskip("ensemble_boxes")
+    from kit.fusing import fused
+
+    doubtful = Found.of([0], boxes=[[0, 0, 10, 10]], scores=[0.0])
+    assert fused([doubtful, doubtful]).boxes.tolist() == [pytest.approx([0, 0, 10, 10])]
+
+
 def test_boxes_whose_sides_rounding_took_away_are_no_boxes_to_fuse():
     pytest.importorskip("ensemble_boxes")
     made = task()
