@@ -235,15 +235,12 @@ def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competit
             weighs = "weights" in inspect.signature(metric.score).parameters and hasattr(task, "expect")
             if config.score.get("prior") and not weighs:
                 raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
-            if config.score.get("alike") and scheme not in GROUPING:
-                raise ConfigError(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
-            if config.input.get("clips") and scheme not in (*GROUPING, "given"):
-                raise ConfigError(f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: {" or ".join(GROUPING)}, or given where the host names the validation clips')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
         except KitError as error:
             problems.append(str(error))
+        problems += _fold_problems(config)
     if problems:
         said = [p for p in problems if p.removesuffix(": it has no default") not in problems or not p.endswith(": it has no default")]
         raise ConfigError(bullets(said) + f"\nin {folder / 'config.toml'} and what was laid over it")
@@ -350,6 +347,20 @@ def _serving(task: str) -> list[str]:
 def _searching(config: Config, task: Any) -> bool:
     """Whether neighbours are searched: the answer is a row of the gallery, or a class that may be none of the known."""
     return getattr(task, "searches", False) or bool(config.output.get("open_set"))
+
+
+def _fold_problems(config: Config) -> list[str]:
+    """What must not stand on both sides of a fold, and does by the config's scheme."""
+    scheme, given = part(config.score.get("folds", "kfold"), "scheme")
+    found = []
+    if config.score.get("alike") and scheme not in GROUPING:
+        found.append(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
+    if config.input.get("clips") and scheme not in (*GROUPING, "given"):
+        found.append(f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: {" or ".join(GROUPING)}, or given where the host names the validation clips')
+    horizon, gap = config.input.get("horizon", 1), given.get("gap", 0) + given.get("purge", 0)
+    if scheme in ("time", "group_time") and gap < horizon - 1:
+        found.append(f"score.folds.gap = {gap:g}: by input.horizon = {horizon} the last known month lies {horizon} before the one to predict, and folds would train on later ones\nset score.folds.gap to {horizon - 1}, which is input.horizon - 1")
+    return found
 
 
 def _search_problems(config: Config, task: Any) -> list[str]:
