@@ -243,7 +243,7 @@ def score(
         if data is not None:
             raise
         folder = None
-    print(repr(predicting.grade(opened, submission, answers, folder)))
+    print(repr(predicting.grade(opened, submission, answers, folder, _says())))
 
 
 @app.command()

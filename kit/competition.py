@@ -45,7 +45,12 @@ class Competition:
         return find("tasks", name, self.folder)(**given)
 
     def metric(self) -> Metric:
-        return Metric.open(*part(self.config.score["metric"]), self.folder)
+        """With its options; whether x2 and y2 are a box's last pixel is what [output] says, unless [score] says otherwise."""
+        name, given = part(self.config.score["metric"])
+        known, output = options(find("metrics", name, self.folder)), options(find("tasks", self.config.output["task"], self.folder))
+        if "inclusive" in known and "inclusive" in output:
+            given = {"inclusive": self.config.output.get("inclusive", output["inclusive"].default), **given}
+        return Metric.open(name, given, self.folder)
 
     def folds(self) -> tuple[str, dict[str, Any]]:
         """The fold scheme and its options."""
@@ -230,13 +235,12 @@ def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competit
             weighs = "weights" in inspect.signature(metric.score).parameters and hasattr(task, "expect")
             if config.score.get("prior") and not weighs:
                 raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
-            if config.score.get("alike") and scheme not in GROUPING:
-                raise ConfigError(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
         except KitError as error:
             problems.append(str(error))
+        problems += _fold_problems(config)
     if problems:
         said = [p for p in problems if p.removesuffix(": it has no default") not in problems or not p.endswith(": it has no default")]
         raise ConfigError(bullets(said) + f"\nin {folder / 'config.toml'} and what was laid over it")
@@ -345,6 +349,20 @@ def _searching(config: Config, task: Any) -> bool:
     return getattr(task, "searches", False) or bool(config.output.get("open_set"))
 
 
+def _fold_problems(config: Config) -> list[str]:
+    """What must not stand on both sides of a fold, and does by the config's scheme."""
+    scheme, given = part(config.score.get("folds", "kfold"), "scheme")
+    found = []
+    if config.score.get("alike") and scheme not in GROUPING:
+        found.append(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
+    if config.input.get("clips") and scheme not in (*GROUPING, "given"):
+        found.append(f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: {" or ".join(GROUPING)}, or given where the host names the validation clips')
+    horizon, gap = config.input.get("horizon", 1), given.get("gap", 0) + given.get("purge", 0)
+    if scheme in ("time", "group_time") and gap < horizon - 1:
+        found.append(f"score.folds.gap = {gap:g}: by input.horizon = {horizon} the last known month lies {horizon} before the one to predict, and folds would train on later ones\nset score.folds.gap to {horizon - 1}, which is input.horizon - 1")
+    return found
+
+
 def _search_problems(config: Config, task: Any) -> list[str]:
     if not config.search:
         return []
@@ -381,7 +399,7 @@ def resolved(competition: Competition) -> Config:
     config = competition.config
     kind, model, given = competition.model()
     scheme, fold_options = competition.folds()
-    metric_name, metric_options = part(config.score["metric"])
+    metric = competition.metric()
     loss, loss_options = competition.loss()
     training = {k: v for k, v in filled(Training, config.train).items() if k != "loss"}
     training["threads"] = training["threads"] or len(os.sched_getaffinity(0))
@@ -410,7 +428,7 @@ def resolved(competition: Competition) -> Config:
         input={"adapter": config.input.get("adapter", "tabular"), **filled(competition.adapter, {k: v for k, v in config.input.items() if k not in ("adapter", "data")})},
         output=output,
         score={
-            "metric": {"name": metric_name, **filled(competition.metric().module, metric_options)},
+            "metric": {"name": metric.name, **filled(metric.module, metric.options)},
             "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
             "weight": config.score.get("weight", ""),
             "prior": config.score.get("prior", ""),

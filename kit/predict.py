@@ -131,7 +131,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def grade(competition: Competition, submitted: Path, answers: Path, data: Path | None) -> float:
+def grade(competition: Competition, submitted: Path, answers: Path, data: Path | None, says: Says = Says()) -> float:
     """The submission's score by the competition's own metric and reading of blanks.
 
     data  where the training file is, for the classes; without one they are those of the answers
@@ -143,6 +143,8 @@ def grade(competition: Competition, submitted: Path, answers: Path, data: Path |
     adapter = competition.open_adapter(data if data is not None else answers.parent)
     needs = metric.needs(adapter.task.gives)
     truth = adapter.answers(answers, competition.config.score.get("weight", ""))
+    for note in adapter.notes:
+        says.progress(f"note    {note}")
     if not searches(adapter.task):  # ids of a gallery need no classes
         adapter.task.learn(adapter.truth(adapter.read_train(), adapter.train_file) if data is not None else truth)
     predictions = adapter.read_submission(submitted, needs)

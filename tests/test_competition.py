@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.competition import checked, listed, locate, open_competition, shipped
+from kit.competition import checked, listed, locate, open_competition, resolved, shipped
 from kit.config import read
 from kit.errors import ConfigError, KitError
 
@@ -109,6 +109,27 @@ def test_a_lenders_code_is_run_where_it_is_opened_and_not_where_it_is_named(tabl
     named = open_competition("toy", overrides=["input.labels_from=other"])
     assert not Path("was run").exists()
     assert named.open_adapter(table.data).lender.name == "other" and Path("was run").exists()
+
+
+@pytest.mark.parametrize("asked, inclusive", [
+    ([], True),
+    (["score.metric=coco_map"], True),
+    (["score.metric=voc_map", "output.inclusive=false"], False),
+    (['score.metric={name="coco_map", inclusive=false}'], False),
+    (['score.metric={name="ilsvrc_map", inclusive=true}', "output.inclusive=false"], True),
+])  # fmt: skip
+def test_a_metric_counts_a_boxs_last_pixel_as_the_output_does_unless_it_is_told_otherwise(asked, inclusive):
+    opened = open_competition("imagenet-detection", overrides=["model.name=nearest", *asked])
+    assert opened.metric().options["inclusive"] is inclusive and resolved(opened).score["metric"]["inclusive"] is inclusive
+
+
+@pytest.mark.parametrize("competition", ["imagenet-video", "wad-segmentation"])
+@pytest.mark.parametrize("scheme", ["kfold", "stratified", "time"])
+def test_clips_need_folds_that_keep_them_whole(competition, scheme):
+    told = f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: group or stratified_group'
+    with pytest.raises(ConfigError, match=told):
+        open_competition(competition, overrides=[f"score.folds={scheme}", "model.name=nearest"])
+    assert open_competition(competition, overrides=["score.folds=given", "model.name=nearest"]).folds() == ("given", {})
 
 
 # where it is

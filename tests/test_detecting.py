@@ -247,6 +247,25 @@ def test_detectors_of_hugging_face_by_folder(kind, tmp_path):
         assert torch.equal(again.eval()(batch_of(batch(), 0))[0]["scores"], made(batch_of(batch(), 0))[0]["scores"])
 
 
+def test_a_detector_of_hugging_face_is_fitted_predicts_and_comes_back_from_its_files(tmp_path):
+    torch.manual_seed(0)
+    _tiny("d_fine").save_pretrained(tmp_path / "config")
+    given = {"network": {"architecture": str(tmp_path / "config"), "weights": "none", "least_score": 0.0}, "epochs": 1, "batch_size": 4, "ema": 0.9}
+    (tmp_path / "epochs").mkdir()
+    made, test = model(tmp_path / "epochs", **given), examples(3, seed=9)
+    made.fit(examples(8), {})
+    predicted = made.predict(test)
+    assert all(len(own) and set(own.labels.tolist()) <= {0, 1} and np.isfinite(own.boxes).all() for own in predicted)
+    assert all((own.boxes >= 0).all() and (own.boxes <= 64).all() for own in predicted)
+    made.save(tmp_path / "saved")
+    loaded, finished = model(**given), model(tmp_path / "epochs", **given)
+    loaded.load(tmp_path / "saved")
+    finished.fit(examples(8), {})  # all of it was trained before it was stopped: the averages of its last epoch are what it has learned
+    for other in (loaded, finished):
+        for a, b in zip(predicted, other.predict(test)):
+            assert np.array_equal(a.boxes, b.boxes) and np.array_equal(a.scores, b.scores) and a.labels.tolist() == b.labels.tolist()
+
+
 def batch_of(whole: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {**whole, "image": torch.randint(0, 255, whole["image"].shape, dtype=torch.uint8, generator=generator)}

@@ -69,6 +69,30 @@ def test_all_cells_that_are_no_groups_are_told():
         task().read_cells(pd.DataFrame({"boxes": ["dog 0.5 1 2 3", "", "dog much 1 2 3 4"]}, index=list("abc")), ["boxes"], "boxes")
 
 
+def graded(made: Detection, metric: str, true: list[str], said: list[str]) -> float:
+    """The score of cells against cells without scores, one each for pictures 0, 1, ..."""
+    from kit.scoring import Metric
+
+    ids = list(map(str, range(len(true))))
+    cells = pd.DataFrame({"boxes": true}, index=ids)
+    answers = pd.DataFrame({"id": ids, **made.read_target(cells, "the answers")})
+    return Metric.open(metric, {}).score(made, answers, made.read_cells(cells.assign(boxes=said), ["boxes"], "boxes"), {})
+
+
+def test_a_submission_is_graded_as_it_is_written():
+    assert graded(task(scored=False), "localization_error", ["cat 0 0 9 9"], ["cat 0 0 9 3.96"]) == 1.0  # 49.6 of 100 pixels
+    many = " ".join([*(f"cat 0.9 {n} 50 {n} 50" for n in range(100)), "cat 0.1 0 0 9 9"])
+    assert graded(task(), "ilsvrc_map", ["cat 0 0 9 9"], [many]) == pytest.approx(1 / 101)
+    faint = graded(task(), "voc_map", ["cat 0 0 9 9", ""], ["cat 1e-7 0 0 9 9", "cat 4e-7 0 0 9 9"])
+    assert faint == pytest.approx(1 / 2)  # the wrong one is the surer
+
+
+def test_of_guesses_without_confidence_the_metric_counts_the_first_five():
+    guesses = [f"dog {n} 0 {n + 9} 9" for n in range(4)]
+    assert graded(task(scored=False), "localization_error", ["cat 0 0 9 9"], [" ".join([*guesses, "cat 0 0 9 9"])]) == 0.0
+    assert graded(task(scored=False), "localization_error", ["cat 0 0 9 9"], [" ".join([*guesses, "dog 9 9 9 9", "cat 0 0 9 9"])]) == 1.0
+
+
 def test_only_the_surest_are_kept():
     made = task(most=2)
     given = made.decode(["a"], [Found.of([0, 0, 1], boxes=[[0, 0, 2, 2]] * 3, scores=[0.1, 0.9, 0.5])])
@@ -83,6 +107,25 @@ def test_models_are_fused_by_confidence_and_a_lonely_box_loses_some():
     rows = made.average([first, second]).rows.set_index("label")
     assert rows.loc["car", ["x1", "y1", "x2", "y2"]].tolist() == [0.5, 0, 10.5, 10]  # (0.6 * 0 + 0.2 * 2) / 0.8
     assert rows.loc["car", "score"] == pytest.approx(0.4) and rows.loc["dog", "score"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("weights, scores", [([1, 1], (0.45, 0.5)), ([3, 1], (0.675, 0.75))])
+def test_a_fused_box_is_no_surer_than_its_surest_and_models_count_not_boxes(weights, scores):
+    pytest.importorskip("ensemble_boxes")
+    from kit.fusing import fused
+
+    twice, once, nothing = Found.of([0, 0], boxes=[[0, 0, 10, 10], [1, 0, 11, 10]], scores=[0.9, 0.9]), Found.of([0], boxes=[[0, 0, 10, 10]], scores=[1.0]), Found.of([], boxes=[])
+    assert [fused([part, nothing], weights).scores.tolist() for part in (twice, once)] == [[pytest.approx(score)] for score in scores]
+    assert fused([twice, twice], weights).scores.tolist() == [pytest.approx(0.9)]
+    assert fused([once, twice.take(np.array([0]))], weights).scores.tolist() == [pytest.approx(np.average([1.0, 0.9], weights=weights))]
+
+
+def test_boxes_that_nobody_is_sure_of_are_fused_too():
+    pytest.importorskip("ensemble_boxes")
+    from kit.fusing import fused
+
+    doubtful = Found.of([0], boxes=[[0, 0, 10, 10]], scores=[0.0])
+    assert fused([doubtful, doubtful]).boxes.tolist() == [pytest.approx([0, 0, 10, 10])]
 
 
 def test_boxes_whose_sides_rounding_took_away_are_no_boxes_to_fuse():

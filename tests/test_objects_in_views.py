@@ -7,7 +7,7 @@ pytest.importorskip("albumentations")
 
 from kit.errors import ConfigError
 from kit.registry import find
-from kit.transforms import Augment
+from kit.transforms import Augment, Strength
 from kit.transforms._objects import Objects, back, placed, turned
 
 
@@ -62,6 +62,28 @@ def test_an_object_of_which_too_little_is_seen_is_none():
     made = objects(recipe="none")
     assert made.training(64, picture, np.array([[-80.0, 10, 12, 50]]), None).kept.tolist() == []
     assert made.training(64, picture, np.array([[-5.0, 10, 12, 50]]), None).kept.tolist() == [0]
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_thirty_percent_of_an_object_are_counted_once_however_often_it_is_cut(mapped, monkeypatch):
+    monkeypatch.setattr(Augment, "strength", Strength(least_area=0.2, shift=0.4, turn_degrees=20.0))
+    boxes = np.array([[5, 5, 35, 30], [50, 8, 80, 28], [10, 35, 40, 55], [55, 34, 85, 58]], dtype=np.float64)
+    picture, instances, least, most = np.zeros((60, 90, 3), np.uint8), np.zeros((60, 90), np.int32), [], []
+    for n, (x1, y1, x2, y2) in enumerate(boxes.astype(int).tolist()):
+        instances[y1:y2, x1:x2] = n + 1
+    for seed in range(60):
+        made, windows = objects(recipe="light"), []
+        window = made._window
+        monkeypatch.setattr(made, "_window", lambda *given, window=window, windows=windows: windows.append(window(*given)) or windows[-1])
+        made.library.seed(seed)
+        moved = made.training(64, picture, boxes, instances).instances
+        pixels = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * 64 * 64 / (windows[0][2] * windows[0][3])
+        share = np.bincount(moved.ravel(), minlength=5)[1:] / pixels
+        made.library.seed(seed)
+        kept = np.isin(np.arange(4), made.training(64, picture, boxes, instances if mapped else None).kept)
+        least.append(share[kept].min(initial=1.0))
+        most.append(share[~kept].max(initial=0.0))
+    assert min(least) > 0.25 and max(most) < 0.35 and sum(own < 0.5 for own in least) > 10
 
 
 def test_equal_seeds_give_equal_views():

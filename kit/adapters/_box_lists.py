@@ -45,7 +45,7 @@ class BoxLists:
         return found
 
     def _ids(self, name: str, part: str) -> list[str]:
-        """The pictures of a list, in its order, each once; a clip's frames in the place of its folder."""
+        """The pictures of a list, in its order, each once; a clip's frames in the place of its folder, of a training clip some of them."""
         lines = [line.split() for path in self._files(name) for line in path.read_text(encoding="utf-8").splitlines()]
         ids = list(dict.fromkeys(words[0] for words in lines if words))
         if not ids:
@@ -55,7 +55,7 @@ class BoxLists:
         frames = self._frames(part)
         found = []
         for id in ids:
-            found += frames.get(id, [])[:: self.every] if id in frames else [id]
+            found += frames.get(id, [id])[:: self.every if part == "train" else 1]
         return list(dict.fromkeys(found))
 
     def _frames(self, part: str) -> dict[str, list[str]]:
@@ -72,7 +72,7 @@ class BoxLists:
         for id in ids:
             path = self.data / self.boxes.name(word, {"id": id})
             try:
-                found, lost = _voc.read(path, id.rpartition("/")[0] if self.clips else "")
+                found, lost = _voc.read(path, id.rpartition("/")[0] if self.clips else "", inclusive=self.task.inclusive)
             except FileNotFoundError:
                 bare.append(id)
                 if self.unannotated != "empty":

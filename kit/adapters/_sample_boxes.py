@@ -77,8 +77,9 @@ def _write_file(adapter: Any, folder: Path, part: str, name: str, ids: list[str]
     form, place = form_of(name), folder / name.replace("*", "1")
     if form == "list":
         write_text(place, "".join(f"{line}\n" for line in adapter.sample_lines(part, ids)))
-        for id, own in zip(ids if part != "test" else [], drawn):
-            write_text(folder / adapter.boxes.name(adapter._part(part), {"id": id}), _voc.text(*own))
+        for id, (labels, boxes, width, height) in zip(ids if part != "test" else [], drawn):
+            told = boxes if adapter.task.inclusive else [[x1, y1, x2 + 1, y2 + 1] for x1, y1, x2, y2 in boxes]
+            write_text(folder / adapter.boxes.name(adapter._part(part), {"id": id}), _voc.text(labels, told, width, height))
     elif form == "json":
         write_text(place, json.dumps(_coco(adapter.sample_classes, ids, drawn, annotated=part != "test")))
     elif form == "table" and part == "test":

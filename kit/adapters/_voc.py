@@ -1,7 +1,7 @@
 """Reads annotations in PASCAL VOC's XML: the objects of one picture, with what is wrong among their boxes counted.
 
-The layout is ImageNet's too: size (width, height), and for each object name, difficult, and bndbox (xmin, ymin, xmax, ymax), the last pixel
-included.
+The layout is ImageNet's too: size (width, height), and for each object name, difficult, and bndbox (xmin, ymin, xmax, ymax). VOC and ImageNet
+include the last pixel; some who borrow the layout name the first one beyond.
 """
 
 import math
@@ -14,8 +14,10 @@ from kit.found import Found
 DEGENERATE, OUTSIDE = "no wider or no higher than nothing", "outside the picture"  # words for boxes that are dropped
 
 
-def read(path: Path, clip: str = "") -> tuple[Found, Counter]:
+def read(path: Path, clip: str = "", *, inclusive: bool = True) -> tuple[Found, Counter]:
     """(objects, how many boxes were dropped and why).
+
+    inclusive  whether xmax and ymax are the last pixel within a box, or the first beyond it; of what is given back, too
 
     A box that reaches beyond the picture is cut to it; difficult objects are ignored ones.
     Raises FileNotFoundError; ValueError, in words, for a file that is no such annotation.
@@ -32,12 +34,12 @@ def read(path: Path, clip: str = "") -> tuple[Found, Counter]:
         if box is None or not (label := (thing.findtext("name") or "").strip()):
             raise ValueError("has an object without name or bndbox")
         x1, y1, x2, y2 = (_number(box, side) for side in ("xmin", "ymin", "xmax", "ymax"))
-        if x2 < x1 or y2 < y1:
+        if x2 + inclusive <= x1 or y2 + inclusive <= y1:
             dropped[DEGENERATE] += 1
             continue
         if width and height:
-            x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, width - 1), min(y2, height - 1)
-            if x2 < x1 or y2 < y1:
+            x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, width - inclusive), min(y2, height - inclusive)
+            if x2 + inclusive <= x1 or y2 + inclusive <= y1:
                 dropped[OUTSIDE] += 1
                 continue
         labels.append(label)

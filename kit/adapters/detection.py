@@ -76,8 +76,8 @@ class Detection(BoxLists, Tabular):
         one_label    of tables: the class of all boxes, where no column says one
         unannotated  pictures without an annotation, or of the training folder that no row of a table names, are left out ("leave"), or have
                      nothing to find ("empty"); "" is leave, and empty of JSON, which lists them
-        clips        of lists: ids are <clip>/<frame>: the frames of a clip stay in one fold, whichever scheme keeps groups
-        every        of each training clip, so many frames are passed over for one that is taken; 1 takes all
+        clips        of lists: ids are <clip>/<frame>: the frames of a clip stay in one fold, and only fold schemes that see to it will do
+        every        of so many frames of a training clip the first is taken: 15 takes one of 15, 1 takes all. Other clips stay whole
         columns      as in the adapter tabular; groups, times and the like are keys of a JSON's images, or columns of a table
         separator, encoding  of tables, as in the adapter tabular
         """

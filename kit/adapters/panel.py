@@ -73,7 +73,7 @@ class Panel(Tabular):
         debut              the key whose new values are followed: how values sold for the first time did in their first month; "" is none
         lags               months back, at least `horizon`, of a row's own past and of each key's; of a group the nearest alone
         windows            months: means over so many of the latest known
-        horizon            months from the last known one to the one that is predicted
+        horizon            months from the last known one to the one that is predicted; folds in time need a gap of one less
         first              the first month that is learned from, counted from the first of the file; below 0 so many months before the end;
                            months without a known past are never learned from
         clip               [lowest, highest] of a month's total, in training rows and answers; [] is any. [post] clip does so to predictions

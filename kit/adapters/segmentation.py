@@ -24,7 +24,6 @@ from kit.pictures import measure
 from kit.predictions import Predictions
 from kit.reading import read
 from kit.stores import Damaged
-from kit.tables import in_id_order
 
 _CLIP = "clip"  # column of the clip that a frame is of
 _CELLS = ("label", "score", "mask", "pixels")
@@ -66,7 +65,7 @@ class Segmentation(Image):
         ignored           values of regions that are neither found nor missed
         groups            class -> the class that it is a group of, whose single objects are neither found nor missed there
         most_damaged      0..1, share of the instance pictures that may be missing or broken: such training pictures are left out
-        clips, test_clips folders of lists, one a clip, whose lines begin with a frame; frames of a clip stay in one fold, whichever scheme keeps groups
+        clips, test_clips folders of lists, one a clip, whose lines begin with a frame; frames of a clip stay in one fold, and only fold schemes that see to it will do
         clip              an answers file's column of clips, for frames that no list names
         cells             column of the submission -> what is in it: "label", "score", "mask", and where it is asked for "pixels", their number
         dialect           of the masks in a submission
@@ -177,29 +176,42 @@ class Segmentation(Image):
         return pd.DataFrame({id_columns[0]: rows["id"], **{column: held[what] for what, column in self.holds.items()}})[[*id_columns, *columns]]
 
     def _sizes(self, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Height and width of test pictures. Raises DataError for one that is not there, since masks are counted by its sides."""
-        paths = self.places.of(self.test_file, pd.DataFrame(index=pd.Index(ids, dtype="str")), self.id)
-        try:
-            return {id: measure(path)[::-1] for id, path in paths.items()}
-        except Damaged as error:
-            raise DataError(f"{error}\nits size is needed to read and to write masks") from error
+        """Height and width of test pictures. Where masks are counted by columns, raises DataError for one that is not there; else leaves it out."""
+        paths, sizes = self.places.of(self.test_file, pd.DataFrame(index=pd.Index(ids, dtype="str")), self.id), {}
+        for id, path in paths.items():
+            try:
+                sizes[id] = measure(path)[::-1]
+            except Damaged as error:
+                if self.dialect != "rows_from_0":
+                    raise DataError(f"{error}\nits size is needed to read and to write masks") from error
+        return sizes
 
     def read_submission(self, path: Path, needs: str) -> Predictions:
-        """Rows of objects; a test picture without any is one in which nothing was found."""
+        """Rows of objects as they are written; a test picture without any is one in which nothing was found.
+
+        Raises DataError with all that is wrong in them; once answers were read, for ids of no picture too.
+        """
         rows = self._objects(Path(path), scored=True)
         ids = sorted({*rows["id"], *self._test_ids(), *self._answered})
-        return self.task.rows(ids, _by_id(rows, ids))
+        return self.task.as_they_are(ids, _by_id(rows, ids))
 
     def answers(self, path: Path, weight: str = "") -> pd.DataFrame:
-        """Truth from an answers file in the columns of a submission: a test picture without rows has nothing to find."""
+        """Truth from an answers file in the columns of a submission: a test picture without rows has nothing to find.
+
+        What there is to know of its clips goes to notes.
+        """
         assert not weight, "no metric of masks weighs pictures"
         rows = self._objects(Path(path), scored=False)
         told = [self.values.label(int(label)) if label.isdecimal() and self._is_marked(int(label)) else (label, False) for label in rows["label"]]
         rows = rows.assign(label=[label for label, _ in told], ignored=[ignored for _, ignored in told])
         named = dict(zip(rows["id"], rows["clip"]))
-        lists = self._clips(self.test_clips) if self.test_clips and (self.data / self.test_clips).is_dir() else {}
+        lists = self._test_lists()
         self._answered = sorted({*rows["id"], *self._test_ids()})
         found = [replace(own, clip=lists.get(id, named.get(id, ""))) for id, own in zip(self._answered, _by_id(rows, self._answered))]
+        unnamed = [id for id, own in zip(self._answered, found) if not own.clip] if self.clips or self.test_clips or self.clip else []
+        if unnamed:
+            where = " nor ".join([f"list of {self.test_clips}"] * bool(self.test_clips) + [f"column {self.clip} of {path}"] * bool(self.clip)) or "list: input.test_clips names none"
+            self.notes.append(f"{len(unnamed)} of {len(found)} test pictures have their clip in no {where}, and count as one clip: {shorten(unnamed, 3)}")
         return pd.DataFrame({"id": self._answered, self.task.targets[0]: pd.Series(found, dtype=object)})
 
     def _is_marked(self, value: int) -> bool:
@@ -207,6 +219,18 @@ class Segmentation(Image):
 
     def _test_ids(self) -> list[str]:
         return list(self._ids_in_file_order()) if self.places.folder(self.test_file).media else []
+
+    def _test_lists(self) -> dict[str, str]:
+        return self._clips(self.test_clips) if self.test_clips and (self.data / self.test_clips).is_dir() else {}
+
+    def _strange(self, ids: Sequence[str], path: Path) -> list[str]:
+        """What is wrong with a submission's ids; where neither the test pictures nor their lists are there, the answers alone tell of some."""
+        test = {*self._test_ids(), *self._test_lists()}
+        odd = [id for id in dict.fromkeys(ids) if id not in test and id not in self._answered]
+        if not odd or not test and set(ids) & set(self._answered):
+            return []
+        known = sorted(test | set(self._answered))
+        return [f"{len(odd)} ids of {path} are of no picture to find anything in: {shorten(odd)}\nexpected ids like {shorten(known, 2)}, the names of pictures without their endings"]
 
     def _objects(self, path: Path, *, scored: bool) -> pd.DataFrame:
         """Columns id, label, score, mask (of kind Mask) and clip of a submission or of answers. Raises DataError with all that is wrong in it."""
@@ -216,14 +240,17 @@ class Segmentation(Image):
         if lacking:
             raise DataError(f"{path} lacks column {shorten(lacking)}; it has {shorten(frame.columns, 10)}")
         ids = frame[self.id[0]].to_numpy(dtype=object)
-        sizes = self._sizes(pd.unique(ids)) if self.dialect != "rows_from_0" else {}
+        strange = self._strange(ids, path) if scored and self._answered else []
+        if strange:
+            raise DataError(bullets(strange))
+        sizes = self._sizes(pd.unique(ids))
         found, wrong = [], []
-        for id, text in zip(ids, frame[self.holds["mask"]]):
+        for row, (id, text) in enumerate(zip(ids, frame[self.holds["mask"]]), start=1):
             try:
                 found.append(masks.decode(text, self.dialect, sizes.get(id)))
             except DataError as error:
                 found.append(Mask(np.zeros(0, np.int64), np.zeros(0, np.int64)))
-                wrong.append(f"{id}: {str(error).splitlines()[0]}")
+                wrong.append(f"data row {row}, id {id}: {str(error).splitlines()[0]}")
         problems = [f"{len(wrong)} masks of {path} cannot be read: {shorten(wrong, 3)}"] if wrong else []
         scores = pd.to_numeric(frame[asked["score"]], errors="coerce") if scored else pd.Series(np.ones(len(frame)))
         if not np.isfinite(scores).all():
@@ -264,9 +291,9 @@ def _stem(name: str) -> str:
 
 
 def _by_id(rows: pd.DataFrame, ids: Sequence[str]) -> list[Found]:
-    """The objects of each of these pictures, in the order of their rows."""
-    held = in_id_order(rows.drop(columns="id"), pd.Index(rows["id"], dtype="str"))
-    starts, ends = (np.searchsorted(held.index.to_numpy(dtype=object), np.array(ids, dtype=object), side=side).tolist() for side in ("left", "right"))
+    """The objects of each of these pictures, in the order of their rows; a mask without a pixel is none."""
+    held = rows[masks.areas(rows["mask"]) > 0].sort_values("id", kind="stable")
+    starts, ends = (np.searchsorted(held["id"].to_numpy(dtype=object), np.array(ids, dtype=object), side=side).tolist() for side in ("left", "right"))
     labels, scores, runs = (held[name].to_numpy() for name in ("label", "score", "mask"))
     ignored = held["ignored"].to_numpy(dtype=bool) if "ignored" in held else np.zeros(len(held), bool)
     return [Found.of(labels[a:b], masks=list(runs[a:b]), scores=scores[a:b], ignored=ignored[a:b]) for a, b in zip(starts, ends)]

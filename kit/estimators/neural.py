@@ -25,7 +25,7 @@ from kit.registry import find, needed, takes_of
 from kit.space import Choice, Real, Whole
 from kit.transforms import Augment
 from kit.zoo._asking import of_media, of_tables
-from kit.zoo._checkpoint import Progress, read
+from kit.zoo._checkpoint import Progress, alone, read
 from kit.zoo._measure import measured
 from kit.zoo._optimizers import Schedule
 from kit.zoo._preparation import Preparation, Rows
@@ -181,8 +181,8 @@ class Neural:
         if progress.epochs:
             setup.progress(f"going on after epoch {progress.epochs} of {plan.epochs}")
         if progress.epochs == plan.epochs:
-            self.network.load_state_dict(progress.best("network"))
-            self.loss.load_state_dict(progress.best("loss"))
+            progress.into("network", self.network)
+            progress.into("loss", self.loss)
         else:
             rows = self._training_rows(train)
             feeding = self._feeding()
@@ -378,7 +378,7 @@ class Neural:
         weights = {f"loss.{k}": v.detach() for k, v in self.loss.named_parameters()}  # what it learned of the rows, predictions need not
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | weights | {k: torch.from_numpy(v) for k, v in arrays.items()}
         with whole(folder / "model.safetensors") as temporary:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
+            save_file({k: alone(v) for k, v in tensors.items()}, temporary)
         if hasattr(self.network, "keep"):
             self.network.keep(folder / _ARCHITECTURE)
 

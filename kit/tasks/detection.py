@@ -35,7 +35,8 @@ class Detection(ClassTask):
         """
         target     the submission's column of box groups: "label score x1 y1 x2 y2 label score ..."
         scored     whether a group has its score; without one, the order of the groups tells which is surest
-        inclusive  whether x2 and y2 are the last pixel within the box, as in VOC and ImageNet, or the first beyond it
+        inclusive  whether x2 and y2 are the last pixel within the box, as in VOC and ImageNet, or the first beyond it: in annotations that say
+                   so themselves, in cells, and for the metric, unless score.metric has its own `inclusive`
         most       boxes of a picture that are kept, the surest
         decimals   of a pixel, that corners are rounded to
         numbers    label -> what a cell calls it, where that is a number
@@ -81,16 +82,9 @@ class Detection(ClassTask):
         return self._rows(ids, [Found.of(names[own.labels.astype(np.int64)], boxes=own.boxes - self._beyond, scores=own.scores) for own in raw])
 
     def _rows(self, ids: Sequence[str], found: Sequence[Found]) -> Predictions:
+        """Predictions as a submission can say them: of each picture the surest, corners rounded."""
         kept = [own.take(np.argsort(-own.scores, kind="stable")[: self.most]) for own in found]
-        counts = [len(own) for own in kept]
-        boxes = np.concatenate([own.boxes for own in kept]) if kept else np.zeros((0, 4))
-        columns = {
-            "id": np.repeat(np.asarray(ids, dtype=object), counts),
-            "label": pd.array(np.concatenate([own.labels for own in kept]) if kept else [], dtype="str"),
-            "score": np.concatenate([own.scores for own in kept]).round(6) if kept else [],
-            **dict(zip(CORNERS, boxes.round(self.decimals).T)),
-        }
-        return Predictions.many(ids, pd.DataFrame(columns))
+        return _as_they_are(ids, [Found.of(own.labels, boxes=own.boxes.round(self.decimals), scores=own.scores.round(6)) for own in kept])
 
     def nothing(self, ids: Sequence[str]) -> Predictions:
         """No box in any picture."""
@@ -166,9 +160,11 @@ class Detection(ClassTask):
         return " ".join(groups)
 
     def read_cells(self, frame: pd.DataFrame, columns: list[str], needs: str) -> Predictions:
-        """frame  text cells, index id. Raises DataError with all cells that are no groups."""
-        found = self._parsed(frame[columns[0]], scored=self.scored, source="the submission")
-        return self._rows(frame.index, found)
+        """frame  text cells, index id. Raises DataError with all cells that are no groups.
+
+        Nothing is rounded or left out: what counts of another's submission, the metric alone decides.
+        """
+        return _as_they_are(frame.index, self._parsed(frame[columns[0]], scored=self.scored, source="the submission"))
 
     def _parsed(self, cells: pd.Series, *, scored: bool, source: str) -> list[Found]:
         """Groups of each cell. Without scores, each gets less than the one before it."""
@@ -191,3 +187,15 @@ class Detection(ClassTask):
             form = "label score x1 y1 x2 y2" if scored else "label x1 y1 x2 y2"
             raise DataError(f'{len(wrong)} cells of {source} are no groups of "{form}": {shorten(wrong, 3)}\noutput.scored says whether a group has a score')
         return found
+
+
+def _as_they_are(ids: Sequence[str], found: Sequence[Found]) -> Predictions:
+    """Predictions of what was found in each picture, in its order."""
+    boxes = np.concatenate([own.boxes for own in found]) if found else np.zeros((0, 4))
+    columns = {
+        "id": np.repeat(np.asarray(ids, dtype=object), [len(own) for own in found]),
+        "label": pd.array(np.concatenate([own.labels for own in found]) if found else [], dtype="str"),
+        "score": np.concatenate([own.scores for own in found]) if found else [],
+        **dict(zip(CORNERS, boxes.T)),
+    }
+    return Predictions.many(ids, pd.DataFrame(columns))

@@ -73,14 +73,17 @@ class Segmentation(ClassTask):
         return self.rows(ids, [Found.of(names[own.labels.astype(np.int64)], masks=own.masks, scores=own.scores) for own in raw])
 
     def rows(self, ids: Sequence[str], found: Sequence[Found]) -> Predictions:
-        """Predictions of what was found in each picture, with the names of labels: the surest first, empty masks left out."""
+        """Predictions of what was found in each picture, with the names of labels: the surest first, and what the task's options let stand."""
         kept = [self._kept(own) for own in found]
-        scores = [own.scores for own in kept]
+        return self.as_they_are(ids, [Found.of(own.labels, masks=own.masks, scores=own.scores.round(6)) for own in kept])
+
+    def as_they_are(self, ids: Sequence[str], found: Sequence[Found]) -> Predictions:
+        """Predictions of all that is said to be in each picture, in its order: of another's submission the metric alone decides what counts."""
         columns = {
-            "id": np.repeat(np.asarray(ids, dtype=object), [len(own) for own in kept]),
-            "label": pd.array([label for own in kept for label in own.labels], dtype="str"),
-            "score": np.concatenate(scores).round(6) if scores else np.zeros(0),
-            "rle": pd.array([masks.encode(mask) for own in kept for mask in own.masks], dtype="str"),
+            "id": np.repeat(np.asarray(ids, dtype=object), [len(own) for own in found]),
+            "label": pd.array([label for own in found for label in own.labels], dtype="str"),
+            "score": np.concatenate([own.scores for own in found]) if found else np.zeros(0),
+            "rle": pd.array([masks.encode(mask) for own in found for mask in own.masks], dtype="str"),
         }
         return Predictions.many(ids, pd.DataFrame(columns))
 

@@ -54,7 +54,8 @@ class Library:
         raise NotImplementedError
 
     def changes_of_objects(self, size: int, strength: Strength) -> Callable[..., tuple] | None:
-        """Likewise for pictures with objects: (picture, boxes, instances) -> (picture, boxes, positions of the boxes that are left, instances).
+        """Likewise for pictures with objects: (picture, boxes, instances) -> (picture, boxes, positions of the boxes that are left, instances, share
+        of each box that is still seen, how many times larger its whole area became).
 
         Raises ConfigError for a library that moves no boxes.
         """

@@ -8,7 +8,7 @@ import numpy as np
 from kit.transforms import Augment
 from kit.transforms._library import Library, View, cut, random_window
 
-_SEEN = 0.3  # share of its area that an object needs to keep, to be one still
+_SEEN = 0.3  # share of an object in the picture that needs to be seen in a view: of its box, or of its pixels where there is a map
 _LEAST = 2.0  # pixels of the network's picture, that its sides need
 
 
@@ -50,6 +50,7 @@ class Objects:
         if self.augment.turns:
             picture, boxes, instances = turned(picture, boxes, instances, chance.randrange(4))
         top, left, height, width = self._window(chance, *picture.shape[:2], strength.least_area)
+        pixels = _pixels(instances, len(boxes), size * size / (height * width))
         seen = cut(picture, top, left, height, width, size, self.library.resized)
         boxes = placed(boxes, (top, left, height, width), size)
         instances = None if instances is None else _cut_map(instances, top, left, height, width, size)
@@ -59,11 +60,12 @@ class Objects:
             instances = None if instances is None else np.ascontiguousarray(instances[:, ::-1])
         if size not in self.moves:
             self.moves[size] = self.library.changes_of_objects(size, strength)
-        inside, kept = _visible(boxes, size)
+        inside, kept, share = _visible(boxes, size, mapped=instances is not None)
         if self.moves[size] is not None:
-            seen, inside, still, instances = self.moves[size](seen, inside, instances)
-            kept = kept[still]
-        return _of_what_is_left(seen, inside, kept, instances)
+            seen, inside, still, instances, left, larger = self.moves[size](seen, inside, instances)
+            kept, share = kept[still], share[still] * left
+            pixels[kept] *= larger
+        return _of_what_is_left(seen, inside, kept, share, instances, pixels)
 
     def _window(self, chance: Any, height: int, width: int, least_area: float) -> tuple[int, int, int, int]:
         """A window of random area; as prediction pads, half of them are of the whole picture's shape, padded as there."""
@@ -79,13 +81,14 @@ class Objects:
     def plain(self, view: View, picture: np.ndarray, boxes: np.ndarray, instances: np.ndarray | None) -> Seen:
         """One of prediction's views."""
         window = view.window(*picture.shape[:2])
+        pixels = _pixels(instances, len(boxes), view.size**2 / (window[2] * window[3]))
         boxes = placed(boxes, window, view.size)
         instances = None if instances is None else _cut_map(instances, *window, view.size)
         if view.mirrored:
             boxes = mirrored(boxes, view.size)
             instances = None if instances is None else np.ascontiguousarray(instances[:, ::-1])
-        inside, kept = _visible(boxes, view.size)
-        return _of_what_is_left(view(picture), inside, kept, instances)
+        inside, kept, share = _visible(boxes, view.size, mapped=instances is not None)
+        return _of_what_is_left(view(picture), inside, kept, share, instances, pixels)
 
 
 def placed(boxes: np.ndarray, window: tuple[int, int, int, int], size: int) -> np.ndarray:
@@ -116,22 +119,37 @@ def turned(picture: np.ndarray, boxes: np.ndarray, instances: np.ndarray | None,
     return np.ascontiguousarray(picture), boxes, instances
 
 
-def _visible(boxes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(boxes cut to the picture, positions): of those of which enough is seen."""
+def _visible(boxes: np.ndarray, size: int, *, mapped: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(boxes cut to the picture, positions, share of each box that is seen): of those of which enough may be seen in the end.
+
+    mapped  whether a map will tell how much of an object is seen, whatever its box says
+    """
     inside = boxes.clip(0, size)
     sides, whole = inside[:, 2:] - inside[:, :2], boxes[:, 2:] - boxes[:, :2]
-    kept = np.flatnonzero((sides.prod(axis=1) >= _SEEN * whole.prod(axis=1)) & (sides >= _LEAST).all(axis=1))
-    return inside[kept], kept
+    share = sides.prod(axis=1) / np.maximum(whole.prod(axis=1), 1e-9)
+    kept = np.flatnonzero((mapped | (share >= _SEEN)) & (sides >= _LEAST).all(axis=1))
+    return inside[kept], kept, share[kept]
 
 
-def _of_what_is_left(picture: np.ndarray, boxes: np.ndarray, kept: np.ndarray, instances: np.ndarray | None) -> Seen:
-    """With instances, boxes are those of what is seen of each."""
+def _pixels(instances: np.ndarray | None, count: int, larger: float) -> np.ndarray:
+    """(count,) float64: how many pixels each object of a map would have if it became so many times larger and all of it were seen."""
+    return np.zeros(count) if instances is None else np.bincount(instances.ravel(), minlength=count + 1)[1 : count + 1] * larger
+
+
+def _of_what_is_left(picture: np.ndarray, boxes: np.ndarray, kept: np.ndarray, share: np.ndarray, instances: np.ndarray | None, pixels: np.ndarray) -> Seen:
+    """The objects of which enough is seen; with instances, boxes are those of what is seen of each.
+
+    share   (kept,) of each box
+    pixels  of each object that was given, as `_pixels` has them
+    """
     if instances is None:
-        return Seen(picture, boxes.astype(np.float32), kept)
+        enough = (share >= _SEEN) & (boxes[:, 2:] - boxes[:, :2] >= _LEAST).all(axis=1)
+        return Seen(picture, boxes[enough].astype(np.float32), kept[enough])
     found, still = [], []
     for n in kept.tolist():
-        rows, columns = np.flatnonzero((instances == n + 1).any(axis=1)), np.flatnonzero((instances == n + 1).any(axis=0))
-        if len(rows) >= _LEAST and len(columns) >= _LEAST:
+        own = instances == n + 1
+        rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+        if len(rows) >= _LEAST and len(columns) >= _LEAST and own.sum() >= _SEEN * pixels[n]:
             found.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
             still.append(n)
     return Seen(picture, np.array(found, np.float32).reshape(-1, 4), np.array(still, np.int64), instances)

@@ -56,7 +56,7 @@ class Albumentations(Library):
         return None if composed is None else _Composed(composed)
 
     def changes_of_objects(self, size: int, strength: Strength) -> Callable[..., tuple] | None:
-        boxes = albumentations.BboxParams(format="pascal_voc", label_fields=["positions"], clip=True, min_area=4.0, min_visibility=0.3)
+        boxes = albumentations.BboxParams(format="pascal_voc", label_fields=["positions"], clip=True, min_area=4.0)  # how much needs to be seen, the caller decides
         composed = self._composed(size, strength, boxes)
         return None if composed is None else _ComposedObjects(composed)
 
@@ -91,7 +91,8 @@ class Albumentations(Library):
             steps.append(albumentations.Erasing(scale=ERASED_AREA, ratio=ERASED_ASPECTS, fill="random", p=strength.erase))
         if not steps:
             return None
-        composed = albumentations.Compose(steps, bbox_params=boxes)
+        corners = None if boxes is None else albumentations.KeypointParams(format="xy", remove_invisible=False)
+        composed = albumentations.Compose(steps, bbox_params=boxes, keypoint_params=corners)
         composed.set_random_state(self.generator, self.random)  # set_random_seed gives each step the same numbers: all act, or none
         return composed
 
@@ -110,9 +111,21 @@ class _ComposedObjects:
 
     def __call__(self, picture: np.ndarray, boxes: np.ndarray, instances: np.ndarray | None) -> tuple:
         masked = {} if instances is None else {"mask": instances}
-        found = self.composed(image=picture, bboxes=boxes, positions=np.arange(len(boxes)), **masked)
-        left = np.asarray(found["positions"], dtype=np.int64)
-        return found["image"], np.asarray(found["bboxes"], dtype=np.float64).reshape(-1, 4), left, found.get("mask")
+        corners = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]].reshape(-1, 2)  # these go beyond the picture where a box is cut to it
+        found = self.composed(image=picture, bboxes=boxes, positions=np.arange(len(boxes)), keypoints=corners, **masked)
+        positions, inside = np.asarray(found["positions"], dtype=np.int64), np.asarray(found["bboxes"], dtype=np.float64).reshape(-1, 4)
+        moved = np.asarray(found["keypoints"], dtype=np.float32).reshape(-1, 4, 2)[positions]
+        areas = np.array([cv2.contourArea(quad) for quad in moved])
+        height, width = picture.shape[:2]
+        frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        shown = np.array([cv2.intersectConvexConvex(quad, frame)[0] for quad in moved])
+        around = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).clip(0, [width, height, width, height])
+        erased = _areas(inside) / np.maximum(_areas(around), 1e-9)  # what a box has lost beyond what lies outside
+        return found["image"], inside, positions, found.get("mask"), shown / areas * erased.clip(0, 1), areas / _areas(boxes[positions])
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
 
 
 class _Noise(albumentations.ImageOnlyTransform):

@@ -36,10 +36,11 @@ class Progress:
     loss: dict[str, Tensor] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
 
-    def best(self, part: str) -> dict[str, Tensor]:
-        """The state of a part as it predicts: averaged, where there are averages."""
+    def into(self, part: str, module: nn.Module) -> None:
+        """Gives a module its part's state as it predicts: averaged, where there are averages."""
+        module.load_state_dict(getattr(self, part))
         averages = {k.removeprefix(f"{part}."): v for k, v in self.averaged.items() if k.startswith(f"{part}.")}
-        return {**getattr(self, part), **averages}
+        module.load_state_dict(averages, strict=False)  # after the state: of tied weights one name alone has an average
 
 
 def write(folder: Path, progress: Progress, identity: str) -> None:
@@ -47,7 +48,7 @@ def write(folder: Path, progress: Progress, identity: str) -> None:
     tensors = {f"{part}.{k}": v for part in ("network", "optimizer", "averaged", "loss") for k, v in getattr(progress, part).items()}
     with whole(folder / NAME) as temporary:
         metadata = {"epochs": str(progress.epochs), "identity": identity, "history": json.dumps(progress.history)}
-        safetensors.torch.save_file({k: _alone(v) for k, v in tensors.items()}, temporary, metadata)
+        safetensors.torch.save_file({k: alone(v) for k, v in tensors.items()}, temporary, metadata)
 
 
 def read(folder: Path, identity: str) -> Progress:
@@ -83,15 +84,16 @@ def restore(optimizer: Optimizer, trained: nn.Module, state: dict[str, Tensor]) 
         optimizer.state[parameter][what] = int(value) if counts else value
 
 
-def _alone(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True).contiguous()  # tied weights are two names of one tensor, which the format refuses
+def alone(tensor: Tensor) -> Tensor:
+    """A copy: tied weights are two names of one tensor, which the format refuses."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
 
 
 class SafetensorsIO(CheckpointIO):
     """How trained weights come back from the processes of a training on many devices."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        safetensors.torch.save_file({k: _alone(v) for k, v in checkpoint.items()}, path)
+        safetensors.torch.save_file({k: alone(v) for k, v in checkpoint.items()}, path)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         return safetensors.torch.load_file(path)

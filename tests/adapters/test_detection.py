@@ -32,8 +32,8 @@ def lists(root, **named):
         path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def adapter(root, **options) -> Detection:
-    return Detection(root, Task(target="boxes"), **options)
+def adapter(root, *, inclusive=True, **options) -> Detection:
+    return Detection(root, Task(target="boxes", inclusive=inclusive), **options)
 
 
 def test_lists_become_rows_each_once_whatever_stands_behind_an_id(tmp_path):
@@ -59,6 +59,15 @@ def test_a_list_that_names_clips_becomes_their_frames_which_share_a_group(tmp_pa
     assert list(tables.schema) == ["image"]
 
 
+def test_only_training_clips_are_thinned(tmp_path):
+    written(tmp_path, [f"c/{n}" for n in range(4)])
+    written(tmp_path, [f"v/{n}" for n in range(4)], "val")
+    written(tmp_path, [f"t/{n}" for n in range(4)], "test", annotated=False)
+    lists(tmp_path, train=["c"], val=["v"], test=["t"])
+    tables = adapter(tmp_path, clips=True, every=3, valid="ImageSets/val.txt").tables()
+    assert tables.train.index.tolist() == ["c/0", "c/3", "v/0", "v/1", "v/2", "v/3"] and tables.test.index.tolist() == ["t/0", "t/1", "t/2", "t/3"]
+
+
 @pytest.mark.parametrize("unannotated, rows, told", [("leave", ["1", "3"], "left out"), ("empty", ["1", "2", "3"], "nothing to find")])
 def test_pictures_without_an_annotation_are_told(tmp_path, unannotated, rows, told):
     written(tmp_path, ["1", "3"])
@@ -78,6 +87,26 @@ def test_boxes_are_cut_to_the_picture_and_those_of_no_size_or_place_are_counted(
     tables = adapter(tmp_path).tables()
     assert tables.truth["boxes"].iloc[0].boxes.tolist() == [[0, 2, 39, 12], [7, 7, 7, 7]]
     assert any("1 no wider or no higher than nothing, 1 outside the picture" in note for note in tables.notes)
+
+
+def test_corners_beyond_their_boxes_are_read_as_such(tmp_path):
+    written(tmp_path, ["1"], boxes=[[0, 0, 40, 30]])
+    written(tmp_path, ["2"])
+    (tmp_path / "Annotations/train/2.xml").write_text(text(["dog"] * 4, [[7, 7, 7, 9], [30, 20, 45, 33], [40, 2, 50, 9], [7, 7, 8, 8]], 40, 30))
+    written(tmp_path, ["t"], "test", annotated=False)
+    lists(tmp_path, train=["1", "2"], test=["t"])
+    tables = adapter(tmp_path, inclusive=False).tables()
+    assert [found.boxes.tolist() for found in tables.truth["boxes"]] == [[[0, 0, 40, 30]], [[30, 20, 40, 30], [7, 7, 8, 8]]]
+    assert any("1 no wider or no higher than nothing, 1 outside the picture" in note for note in tables.notes)
+
+
+def test_a_sample_counts_corners_as_the_config_says(tmp_path):
+    found = []
+    for inclusive in (True, False):
+        made = adapter(tmp_path / str(inclusive), inclusive=inclusive)
+        made.write_sample(made.data, rows=6)
+        found.append([own.boxes for own in made.tables().truth["boxes"]])
+    assert all(np.array_equal(closed + [0, 0, 1, 1], beyond) for closed, beyond in zip(*found))
 
 
 def test_a_difficult_object_is_ignored(tmp_path):

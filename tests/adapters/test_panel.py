@@ -216,6 +216,18 @@ def test_folds_go_forward_by_months(tmp_path):
     assert [months[f.train].max() for f in folds] == [9, 10]
 
 
+def test_months_that_are_not_known_yet_are_not_trained_on(tmp_path):
+    ahead = ["input.horizon=2", "input.lags=[2, 3]"]
+    with pytest.raises(ConfigError, match=r"score.folds.gap = 0: by input.horizon = 2 the last known month lies 2 before .*\nset score.folds.gap to 1"):
+        open_competition("future-sales", overrides=ahead)
+    scheme, options = open_competition("future-sales", overrides=[*ahead, "score.folds.gap=1", "encoders.category.smoothing=5.0"]).folds()
+    sales = [f"2020-{m:02d}-01,a,x,1,{m}" for m in range(1, 9)]
+    tables = panel(write(tmp_path, sales, ["1,a,x"]), horizon=2, lags=[2, 3]).tables()
+    months = tables.roles["time"].to_numpy()
+    folds = split(Rows(ids=tables.train.index.to_numpy(dtype=object), time=months), scheme=scheme, **options)
+    assert [(set(months[f.valid]), months[f.train].max()) for f in folds] == [({5}, 3), ({6}, 4), ({7}, 5)]  # as month 9, to be predicted, knows 7
+
+
 # joined tables
 
 

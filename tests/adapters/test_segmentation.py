@@ -163,6 +163,41 @@ def test_all_that_is_wrong_in_a_submission_is_said_at_once(data):
     assert "column Sure is not a finite number in 1 rows: ids t1" in str(error.value)
 
 
+def test_a_submission_is_read_as_it_is_written(data):
+    lines = ["t1,1,4,0.0000004,0 4|", "t1,1,4,0.0000001,2 4|", "t1,2,1,0.9,7 1|", "t1,2,0,0.8,"]
+    (data / "given.csv").write_text("\n".join(["Id,Label,Pixels,Sure,Runs", *lines]) + "\n")
+    read = adapter(data, Task(target="Runs", disjoint=True, least_score=0.5, most=1)).read_submission(data / "given.csv", "masks")
+    assert read.rows.to_numpy().tolist() == [["t1", "1", 4e-7, "0 4|"], ["t1", "1", 1e-7, "2 4|"], ["t1", "2", 0.9, "7 1|"]]  # what has no pixel is no object
+    assert read.ids.tolist() == ["t1", "t2"]
+
+
+@pytest.mark.parametrize("dialect", ["rows_from_0", "columns_from_1"])
+def test_ids_of_no_picture_are_refused_in_grading(data, dialect):
+    (data / "answers.csv").write_text("Id,Label,Pixels,Runs\nt2,1,2,1 2\n")
+    (data / "given.csv").write_text("Id,Label,Pixels,Sure,Runs\nt1.png,1,2,0.5,1 2\nt2.png,1,2,0.5,1 2\n")
+    made = adapter(data, dialect=dialect)
+    made.answers(data / "answers.csv")
+    with pytest.raises(DataError, match=r"2 ids of .*given.csv are of no picture to find anything in: t1.png, t2.png\nexpected ids like t1, t2, the names"):
+        made.read_submission(data / "given.csv", "masks")
+
+
+def test_without_the_test_pictures_ids_are_refused_where_the_answers_know_none(data):
+    (data / "answers.csv").write_text("Id,Label,Pixels,Runs\nt2,1,2,0 2|\n")
+    (data / "given.csv").write_text("Id,Label,Pixels,Sure,Runs\nt2.png,1,2,0.5,0 2|\n")
+    made = adapter(data, test="elsewhere")
+    made.answers(data / "answers.csv")
+    with pytest.raises(DataError, match=r"1 ids of .*given.csv are of no picture .*: t2.png\nexpected ids like t2, the names"):
+        made.read_submission(data / "given.csv", "masks")
+    (data / "given.csv").write_text("Id,Label,Pixels,Sure,Runs\nt1,1,2,0.5,0 2|\nt2,1,2,0.5,0 2|\n")  # in t1 nothing may be true
+    assert made.read_submission(data / "given.csv", "masks").ids.tolist() == ["t1", "t2"]
+
+
+def test_a_run_beyond_its_picture_is_refused_with_its_row(data):
+    (data / "given.csv").write_text("Id,Label,Pixels,Sure,Runs\nt1,1,8,0.5,0 8|\nt1,1,5,0.5,1000 5|\n")
+    with pytest.raises(DataError, match="1 masks of .*given.csv cannot be read: data row 2, id t1: a mask goes to pixel 1004, and a picture of 4 x 2 has 8"):
+        adapter(data).read_submission(data / "given.csv", "masks")
+
+
 def test_a_wrong_number_of_pixels_is_said(data):
     (data / "given.csv").write_text("Id,Label,Pixels,Sure,Runs\nt1,1,3,0.5,0 2|\n")
     with pytest.raises(DataError, match="column Pixels is not the number of the mask's pixels in 1 rows: ids t1"):
@@ -189,6 +224,20 @@ def test_lists_of_test_clips_come_before_the_answers_column(data):
     (data / "answers.csv").write_text("Id,Label,Pixels,Sure,Runs,Clip\nt2,1,2,1.0,0 2|,other\n")
     truth = adapter(data, test_clips="tested").answers(data / "answers.csv")
     assert [found.clip for found in truth["Runs"]] == ["road", "road"]
+
+
+def test_test_frames_whose_clip_nobody_names_count_as_one_clip_and_are_told(data):
+    (data / "tested").mkdir()
+    (data / "tested/road.txt").write_text("t1.png\n")
+    (data / "answers.csv").write_text("Id,Label,Pixels,Runs\nt2,1,2,0 2|\n")
+    made = adapter(data, test_clips="tested")
+    assert [found.clip for found in made.answers(data / "answers.csv")["Runs"]] == ["road", ""]
+    path = re.escape(str(data / "answers.csv"))
+    (note,) = made.notes
+    assert re.fullmatch(f"1 of 2 test pictures have their clip in no list of tested nor column Clip of {path}, and count as one clip: t2", note)
+    plain = adapter(data, clips="", clip="")
+    plain.answers(data / "answers.csv")
+    assert plain.notes == []
 
 
 def test_answers_are_their_own_best_submission(data):

@@ -282,8 +282,8 @@ def test_wad_map_agrees_with_its_slow_implementation(match, judge):
 # -- pycocotools
 
 
-def by_pycocotools(true, predicted, kind):
-    """The first number of COCOeval: the mean over thresholds and labels, for objects of all sizes."""
+def by_pycocotools(true, predicted, kind, *, number=0):
+    """A number of COCOeval for objects of all sizes: the first is the mean over thresholds and labels, the second that at an overlap of 0.5."""
     coco, cocoeval, coded = (pytest.importorskip(f"pycocotools.{name}") for name in ("coco", "cocoeval", "mask"))
     side = SIDE + 3
 
@@ -311,7 +311,7 @@ def by_pycocotools(true, predicted, kind):
         run.evaluate()
         run.accumulate()
         run.summarize()
-    return run.stats[0]
+    return run.stats[number]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -325,6 +325,21 @@ def test_coco_map_is_that_of_pycocotools(kind):
             expected = by_pycocotools(true, predicted, kind)
             sides = [as_boxes(some, inclusive=False) if kind == "bbox" else as_masks(some) for some in (true, predicted)]
             assert metric("coco_map").score(*sides) == pytest.approx(expected, abs=1e-9), (true, predicted)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_voc_map_is_that_of_pycocotools_where_no_object_is_the_second_choice(kind):
+    """A box whose object is taken goes to the next in COCO and to none in VOC; of crowds VOC knows nothing."""
+    pytest.importorskip("pycocotools")
+    rng, compared = random.Random(2), 0
+    while compared < 60:
+        true, predicted = drawn(rng, ignored=False)
+        apart = all(sum(o[0] == t[0] and overlap(o[2], t[2]) >= 0.5 for t in some) < 2 for some, own in zip(true, predicted) for o in own)
+        if apart and any(true):
+            sides = [as_boxes(some, inclusive=True) if kind == "bbox" else as_masks(some) for some in (true, predicted)]
+            assert metric("voc_map").score(*sides, interpolation="101") == pytest.approx(by_pycocotools(true, predicted, kind, number=1), abs=1e-9), (true, predicted)
+            compared += 1
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
