@@ -48,6 +48,13 @@ def test_imports_go_one_way(path):
     assert not [i for i in beyond if i not in same_floor]
 
 
+def test_a_file_stays_in_one_process(request):
+    """pytest-xdist tells groups by what it adds to a test's id; where that fails, it says nothing, and every fixture of a file is made twice."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("tests are not shared out by group")
+    assert request.node.nodeid.endswith("@tests/contracts/test_house.py")
+
+
 def test_a_model_name_is_one_word_for_one_thing():
     assert not set(registry.names("estimators")) & set(registry.names("zoo"))
 
