@@ -15,23 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit import files, runs
+from kit.budget_record import Record
 from kit.competition import Competition, open_competition
 from kit.config import suits_any_model
 from kit.errors import ConfigError, KitError, RunError
 from kit.fitting import Says, inner_cuts
-from kit.limited import in_a_process
 from kit.pipeline import UNSCORED, score_line, train
 from kit.portfolio import BOOSTER, BOOSTERS, Step, portfolio
-from kit.record import Record
 from kit.registry import filled, find_model
 from kit.runs import Run
 from kit.scoring import Score
+from kit.timed_process import in_a_process
 
 _KEPT_BACK = 0.02  # share of the budget left for ending
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
 _FIRST = 0.5  # of what is left: steps that take more wait until the others had their turn
 _SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is not to keep all others out
+_CUT = 0.5  # of that share: a search that took more may have been ended, and says nothing of how little the next would take
 _SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
 _REFIT = 1.5  # a fit on all rows of a fold takes so many times a search of the same rounds on most of them
 _LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
@@ -131,7 +132,7 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
     if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
         return
-    began, before = time.monotonic(), {r.name for r in _finished(at_work)}
+    began, before, its = time.monotonic(), {r.name for r in _finished(at_work)}, _SHARE * at_work.for_steps
     overrides = _overrides(at_work, step)
     overrides += _in_time(at_work, step, overrides)
     ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps)
@@ -141,7 +142,8 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     if made is not None:
         record.took[step.label] = took
         if expected > 0 and math.isfinite(expected):
-            record.slower[step.family] = record.slower.get(step.family, 1.0) * took / expected
+            slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.limits and took > _CUT * its
+            record.slower[step.family] = max(slower, slower * took / expected) if ended_early else slower * took / expected
     at_work.save()
     why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)

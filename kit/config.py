@@ -243,21 +243,21 @@ def _toml_value(text: str) -> Any:
 
 def suits_any_model(override: str) -> bool:
     """Whether it may stand whatever the model: what is told of a model, or of how one learns, is not for another."""
-    section, _, key = override.partition("=")[0].partition(".")
-    return section != "model" and (section != "train" or _suits_any(key)) and override != "train.final=further"
+    key, _, value = override.partition("=")
+    section, _, key = key.partition(".")
+    return section != "model" and (section != "train" or _suits_any(key, value))
 
 
-def _suits_any(key: str) -> bool:
-    return key in ("final", "seed", "threads", "fold") or key.startswith("pseudo")
+def _suits_any(key: str, value: Any) -> bool:
+    """Whether a key of [train] says nothing of how a model learns: to go on "further" is to go on with its epochs."""
+    return (key, value) != ("final", "further") and (key in ("final", "seed", "threads", "fold") or key.startswith("pseudo"))
 
 
 def _switch_model(values: dict[str, Any], name: str | None) -> dict[str, Any]:
     """Naming another model drops the options of the old one, its loss and its training loop's included."""
     if name is None or values.get("model", {}).get("name") == name:
         return values
-    kept = {k: v for k, v in values.get("train", {}).items() if _suits_any(k)}
-    if kept.get("final") == "further":  # it is of the old one's epochs
-        del kept["final"]
+    kept = {k: v for k, v in values.get("train", {}).items() if _suits_any(k, v)}
     return {**values, "model": {"name": name}, "train": kept}
 
 

@@ -193,6 +193,26 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     assert [s.family for s in steps] == ["constant", "boosters", "boosters", "boosters", "linear"]
 
 
+def test_a_booster_whose_searches_were_ended_does_not_make_the_next_look_cheap(table, monkeypatch):
+    """Each takes the third of what is left that it is given: those that would be given a fraction of what they need are not begun."""
+    clock, begun = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def timed(work, seconds):
+        begun.append(seconds)
+        clock[0] += {0: 1.0, 1: 2.0}.get(len(begun) - 1, seconds / 3)
+        return work() or 0
+
+    monkeypatch.setattr(budget, "in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: None)
+    searching = ("model.name=lightgbm", "model.most_rounds=3")
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), *(Step(f"searching {n}", (*searching, f"train.seed={n}"), 20.0) for n in range(1, 7))]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    needs = 20 * 2.0
+    assert len(begun) == 5 and all(left / 3 > 0.4 * needs - 1e-6 for left in begun[2:]), begun
+
+
 def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, monkeypatch):
     clock, order = [0.0], []
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])

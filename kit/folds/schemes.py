@@ -7,7 +7,7 @@ from kit.errors import FoldError, did_you_mean
 from kit.folds._rows import Fold, Rows
 from kit.folds.drawn import group, holdout, kfold, stratified, stratified_group
 from kit.folds.forward import group_time, time
-from kit.folds.named import given
+from kit.folds.given import given
 from kit.folds.unseen import classes, open_set
 
 SCHEMES: dict[str, Callable[..., list[Fold]]] = {

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [  # each module imports only from floors before its own, and within its own package
     ["errors"], ["files"], ["own"], ["registry", "space"], ["config"], ["reading"], ["archives"], ["found"], ["stores", "flat"], ["pictures", "sounds", "events"], ["decoded"], ["album", "clips", "tokens"], ["tables"], ["hearing"], ["predictions"], ["folds"], ["folds_csv"], ["fusing", "masks", "calibration"], ["losses", "metrics", "tasks"],
     ["scoring"], ["combining"], ["stacking"], ["honest"], ["transforms"], ["weights", "mels", "loggers"], ["huggingface", "voices"], ["backbones"], ["encoders"], ["zoo"], ["estimators"], ["unlabelled"], ["adapters"], ["competition"], ["alike"], ["divided"], ["shards", "reranking"], ["searching"], ["retrieving", "voting"], ["submission"], ["runs"], ["modelling"], ["pseudo"], ["fitting"], ["reporting"], ["pipeline"], ["predict"],
-    ["portfolio", "record", "limited"],
+    ["portfolio", "budget_record", "timed_process"],
     ["blend", "candidates", "cells", "diff", "oddities", "origins", "pick", "unlike", "verify", "blocked", "bundle", "fresh", "hidden", "needs", "notebook", "rehearsal", "wheels", "choosing", "baselines", "budget", "tune", "check", "adversary", "crossing", "duplicates", "leaks", "nearly", "order", "comparing", "pretrain", "report", "apart", "discover", "galleries", "infer", "layouts", "media", "new", "fetching", "kaggle", "members", "submitting", "transfer", "unpacking"], ["cli"], ["__main__"],
 ]  # fmt: skip
 FLOOR_OF = {name: n for n, floor in enumerate(FLOORS) for name in floor}
