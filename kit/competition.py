@@ -240,7 +240,7 @@ def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competit
             opened.task()
         except KitError as error:
             problems.append(str(error))
-        problems += _fold_problems(config)
+        problems += _fold_problems(config, adapter)
     if problems:
         said = [p for p in problems if p.removesuffix(": it has no default") not in problems or not p.endswith(": it has no default")]
         raise ConfigError(bullets(said) + f"\nin {folder / 'config.toml'} and what was laid over it")
@@ -349,17 +349,12 @@ def _searching(config: Config, task: Any) -> bool:
     return getattr(task, "searches", False) or bool(config.output.get("open_set"))
 
 
-def _fold_problems(config: Config) -> list[str]:
+def _fold_problems(config: Config, adapter: type) -> list[str]:
     """What must not stand on both sides of a fold, and does by the config's scheme."""
     scheme, given = part(config.score.get("folds", "kfold"), "scheme")
-    found = []
+    found = adapter.fold_problems(config.input, scheme, given)
     if config.score.get("alike") and scheme not in GROUPING:
         found.append(f'score.alike makes groups, which score.folds.scheme = "{scheme}" does not look at\nname one that does: {" or ".join(GROUPING)}')
-    if config.input.get("clips") and scheme not in (*GROUPING, "given"):
-        found.append(f'input.clips: frames of a clip belong into one fold, and score.folds.scheme = "{scheme}" does not look at clips\nname one that does: {" or ".join(GROUPING)}, or given where the host names the validation clips')
-    horizon, gap = config.input.get("horizon", 1), given.get("gap", 0) + given.get("purge", 0)
-    if scheme in ("time", "group_time") and gap < horizon - 1:
-        found.append(f"score.folds.gap = {gap:g}: by input.horizon = {horizon} the last known month lies {horizon} before the one to predict, and folds would train on later ones\nset score.folds.gap to {horizon - 1}, which is input.horizon - 1")
     return found
 
 

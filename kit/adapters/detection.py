@@ -17,6 +17,7 @@ from kit.adapters import _coco, _sample_boxes
 from kit.adapters._box_lists import CLIP, BoxLists
 from kit.adapters._box_table import USUAL, Cells
 from kit.adapters._boxes import CORNERS, Marked, form_of, held
+from kit.adapters._clips import clip_problems
 from kit.adapters._places import Folder, Places, described, is_medium, stem
 from kit.adapters.tabular import Tabular
 from kit.errors import ConfigError, DataError, bullets, did_you_mean, shorten
@@ -106,6 +107,10 @@ class Detection(BoxLists, Tabular):
             raise ConfigError(bullets(problems))
 
     # --- files -------------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def fold_problems(cls, options: dict[str, Any], scheme: str, given: dict[str, Any]) -> list[str]:
+        return clip_problems(options, scheme)
 
     def _tables(self, *names: str) -> list[Path]:
         return [path for name in names if name and form_of(name) != "folder" for path in self._files(name)]

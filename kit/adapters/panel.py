@@ -94,6 +94,16 @@ class Panel(Tabular):
             data, task, train=train, test=test, sample_submission=sample_submission, id=id, drop=drop, separator=separator, encoding=encoding
         )
 
+    @classmethod
+    def fold_problems(cls, options: dict[str, Any], scheme: str, given: dict[str, Any]) -> list[str]:
+        horizon, gap = options.get("horizon", 1), given.get("gap", 0) + given.get("purge", 0)
+        if scheme not in ("time", "group_time") or gap >= horizon - 1:
+            return []
+        return [
+            f"score.folds.gap = {gap:g}: by input.horizon = {horizon} the last known month lies {horizon} before the one to predict, and folds would train on later ones\n"
+            f"set score.folds.gap to {horizon - 1}, which is input.horizon - 1"
+        ]
+
     def _option_problems(self) -> list[str]:
         look, kind = self.look, type(self.task).__name__.lower()
         wrong = {

@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit import masks
 from kit.adapters import _sample_scenes
+from kit.adapters._clips import clip_problems
 from kit.adapters._instances import Values, gathered
 from kit.adapters._places import Places, is_medium, last, stem
 from kit.adapters.image import Image
@@ -88,6 +89,10 @@ class Segmentation(Image):
         self.values = Values(divisor, frozenset(ignored), {int(name): own for name, own in groups.items()})
         self.columns_in_order = list(cells)
         self._answered: list[str] = []
+
+    @classmethod
+    def fold_problems(cls, options: dict[str, Any], scheme: str, given: dict[str, Any]) -> list[str]:
+        return clip_problems(options, scheme)
 
     # --- rows --------------------------------------------------------------------------------------------------------------------
 

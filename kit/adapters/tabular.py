@@ -97,6 +97,11 @@ class Tabular(Submissions):
         if problems := self._option_problems():
             raise ConfigError(bullets(problems))
 
+    @classmethod
+    def fold_problems(cls, options: dict[str, Any], scheme: str, given: dict[str, Any]) -> list[str]:
+        """What would stand on both sides of a fold: by the adapter's options as the config has them, and a fold scheme with its own."""
+        return []
+
     def _option_problems(self) -> list[str]:
         kind, searches = type(self.task).__name__.lower(), getattr(self.task, "searches", False)
         wrong = {
