@@ -91,7 +91,7 @@ def spend(
     """Trains what the time allows and gives the path of the best submission.
 
     seconds  from `began`, a reading of the monotonic clock
-    Raises RunError where not even the first step gave a submission.
+    Raises RunError where no step gave a submission.
     """
     competition = open_competition(path_or_name, preset=preset, overrides=overrides)
     steps = portfolio(competition) if steps is None else steps
@@ -127,7 +127,10 @@ def spend(
 
 
 def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
-    """One step, where it fits into this share of the time that is left, and a blend of all that there is by then."""
+    """One step, where it fits into this share of the time that is left, and a blend of all that there is by then.
+
+    Raises RunError where the constant fails: it asks for no more than rows that can be read, which all other steps ask for, too.
+    """
     record = at_work.record
     expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
     if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
@@ -137,6 +140,9 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     overrides += _in_time(at_work, step, overrides)
     ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps)
     took = time.monotonic() - began
+    if step.label == "constant" and ended == 1:
+        record.close()
+        raise RunError("not even the constant could be trained, and it needs nothing but the rows: see the error above\nmend what it names, then give the same command again")
     made = _made(at_work, overrides, before)  # a run whose report was all that it had no time for is a run
     record.steps[step.label] = "" if made is None else made.name
     if made is not None:

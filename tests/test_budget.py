@@ -110,6 +110,17 @@ def test_without_any_run_there_is_no_answer_but_a_reason(table):
         spent(table, [Step("broken", ("model.nonsense=1",), 0.0)])
 
 
+def test_rows_that_cannot_be_read_are_told_once_and_not_by_every_step(table, capfd):
+    whole = (table.data / "train.csv").read_text()
+    (table.data / "train.csv").write_text(whole.replace("\n", "\n\"", 1))
+    with pytest.raises(RunError, match="not even the constant could be trained"):
+        spent(table, [CONSTANT, BOOSTER, LINEAR])
+    assert capfd.readouterr().err.count("kit: ") == 1 and not list((table.folder / "budgets").glob("*.json"))
+    (table.data / "train.csv").write_text(whole)
+    found, _ = spent(table, [CONSTANT, BOOSTER])
+    assert found.is_file()
+
+
 def test_what_failed_is_tried_anew_by_the_next_budget(table, capfd):
     for _ in range(2):
         with pytest.raises(RunError, match="no step"):
