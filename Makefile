@@ -21,7 +21,7 @@ titanic: $(ENV)/base
 
 test: $(ENV)/test
 	$(ENV)/bin/ruff check .
-	$(ENV)/bin/python -m pytest --slow=rotate --numprocesses=2 --dist=loadgroup
+	$(ENV)/bin/python -m pytest --slow=rotate --numprocesses=2 --dist=loadgroup --durations=15
 
 test-all: $(ENV)/test
 	$(ENV)/bin/ruff check .

@@ -8,8 +8,9 @@ import sys
 import zlib
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes at work have a core each
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):  # processes at work have a core each: threads of two that share cores wait for each other
+    _cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_cores[int(os.environ["PYTEST_XDIST_WORKER"][2:]) % len(_cores)]})
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line sets it, before any library starts threads
 
 import numpy as np
