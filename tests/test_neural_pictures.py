@@ -60,6 +60,7 @@ def test_a_convnet_learns_which_half_is_bright():
     assert (model.predict(valid).argmax(axis=1) == valid.target).mean() > 0.95
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # tests have a core each
 def test_random_crops_are_the_same_for_any_number_of_workers():
     seen = {"size": 16, "recipe": "medium"}
     alone = fitted(drawn(), augment=seen).predict(drawn(20, seed=1))

@@ -55,6 +55,7 @@ def test_a_small_network_learns_which_tone_is_high():
     assert (model.predict(valid).argmax(axis=1) == valid.target).mean() > 0.95
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # tests have a core each
 def test_what_is_heard_is_the_same_for_any_number_of_workers():
     heard = {"seconds": 0.2, "shift": 1.0, "gain_db": 6.0, "noise_db": 10.0, "invert": True, "mixup": 0.5}
     alone = fitted(recorded(), heard=heard).predict(recorded(20, seed=1))
