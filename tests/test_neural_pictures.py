@@ -12,6 +12,7 @@ from kit.errors import ConfigError, DataError, TrainingError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural
 from kit.registry import find
+from kit.zoo import _measure
 from kit.zoo._loading import Order
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import optimizer_for, optimizer_names, shares_of_lr
@@ -282,6 +283,25 @@ def test_the_measurement_leaves_nothing_open_and_changes_nothing():
     assert set(found) == {"precision", "channels_last", "workers", "prefetch"}
     assert found["precision"] in ("32-true", "bf16-mixed") and found["workers"] >= 0 and "chosen" in lines[-1]
     assert build(**QUICK).measure(drawn()) | {"prefetch": 0} == {"precision": "32-true", "channels_last": "yes", "workers": 0, "prefetch": 0}
+
+
+def test_a_way_that_is_hopeless_is_tried_once(monkeypatch):
+    """Half precision on a processor without it: the other ways go on, and it is never chosen."""
+    took, calls, now = {"32-true": 1.0, "bf16-mixed": 10.0}, [], [0.0]
+
+    def taking(network, loss, plan, device, precision, channels_last):
+        def take(batch):
+            calls.append(precision)
+            now[0] += took[precision]
+            return torch.tensor(1.0)
+
+        return take
+
+    monkeypatch.setattr(_measure, "_taking", taking)
+    monkeypatch.setattr(_measure.time, "perf_counter", lambda: now[0])
+    seconds = _measure._steps(None, None, {}, None, torch.device("cpu"), [("32-true", "no"), ("bf16-mixed", "no")])
+    assert seconds == {("32-true", "no"): 1.0, ("bf16-mixed", "no"): 10.0}
+    assert calls.count("bf16-mixed") == 1 and calls.count("32-true") == 1 + _measure._ROUNDS
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from kit.zoo._views import Views
 
 _ROUNDS = 4  # timed steps of each way, after one that is not; the ways take turns, so that a busy moment hits all of them
 _GAIN = 1.15  # how much quicker than a simpler way another must be
+_HOPELESS = 3.0  # times as long as the quickest of its turn: half precision on a processor without it takes ten times as long, and no further turn
 _BATCHES = 8  # read to time the reading
 _AHEAD = (2, 4, 8)  # batches that each worker may be ahead by; few take less memory
 
@@ -76,17 +77,23 @@ def measured(
 def _steps(
     network: nn.Module, loss: Loss, batch: dict[str, Tensor], plan: Plan, device: torch.device, ways: list[tuple[str, str]]
 ) -> dict[tuple[str, str], float]:
-    """(precision, channels_last) -> seconds of its quickest step; endless where the loss is not a number."""
+    """(precision, channels_last) -> seconds of its quickest step, or of its only one where that was hopeless; endless where the loss is not a number."""
     takes = {way: _taking(network, loss, plan, device, way[0], way[1] == "yes") for way in ways}
     seconds = dict.fromkeys(ways, float("inf"))
     for turn in range(1 + _ROUNDS):
+        took = {}
         for way, take in takes.items():
             began = time.perf_counter()
             value = take(batch)
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            if turn and torch.isfinite(value):
-                seconds[way] = min(seconds[way], time.perf_counter() - began)
+            if torch.isfinite(value):
+                took[way] = time.perf_counter() - began
+        hopeless = {w for w in took if took[w] > _HOPELESS * min(took.values())} if turn or device.type == "cpu" else set()  # a GPU's first step readies it
+        for way in took:
+            if turn or way in hopeless:
+                seconds[way] = min(seconds[way], took[way])
+        takes = {way: take for way, take in takes.items() if way not in hopeless}
     return seconds
 
 
