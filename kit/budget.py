@@ -211,14 +211,15 @@ def _trained(at_work: _Spending, overrides: list[str]) -> None:
 
 def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
     """The best kind of booster or network again with other seeds, as long as each fits: their mean is steadier than one."""
-    known = {s.label: s for s in steps if at_work.record.steps.get(s.label) and s.overrides and s.label.split(",")[0] not in _SEEDLESS}
-    if at_work.competition.takes() or not known:
+    known = {s.label: s for s in steps if at_work.record.steps.get(s.label) and s.label.split(",")[0] not in _SEEDLESS}
+    if not known:
         return
     best = _best(at_work, [at_work.record.steps[label] for label in known])
     if best.info["score"] == UNSCORED:
         return
     step = next(s for label, s in known.items() if at_work.record.steps[label] == best.name)
-    for seed in range(1, _SEEDS):
+    first = best.info["seed"]
+    for seed in range(first + 1, first + _SEEDS):
         again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
         if step.label in at_work.record.limits:  # seeds of one model are seeds of the same search
             at_work.record.limits.setdefault(again.label, at_work.record.limits[step.label])

@@ -307,3 +307,11 @@ def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeyp
     seconds = json.loads(record.read_text())["limits"]["searching"]
     spent(table, steps)
     assert f"model.seconds={seconds}" in runs.listed(table.folder / "runs")[2].info["asked"]
+
+
+def test_what_time_is_left_goes_to_other_seeds_of_the_best_model_the_configs_own_included(table):
+    lines = []
+    overrides = ["train.seed=7"]
+    spend("toy", table.data, Says(lines.append, lines.append), seconds=120.0, began=time.monotonic(), steps=[CONSTANT, Step("lightgbm, as the config has it", (), 0.0)], overrides=overrides)
+    made = [r.info["seed"] for r in runs.listed(table.folder / "runs") if "blended" not in r.info and r.info["model"] != "constant"]
+    assert sorted(made) == [7, 8, 9, 10, 11]
