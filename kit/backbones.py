@@ -4,6 +4,7 @@ A hub is asked only when weights are wanted that are not on this machine yet.
 """
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,13 +32,19 @@ def create(architecture: str, *, outputs: int = 0, drop: float = 0.0, drop_path:
     size  pixels, for architectures whose positions are fixed (transformers); 0 is their own
     Raises ConfigError for a name that timm does not know.
     """
-    plain = architecture.split(".")[0]
-    if plain not in timm.list_models():
-        raise ConfigError(f'timm has no architecture "{architecture}"{did_you_mean(plain, timm.list_models())}')
+    _check_name(architecture)
     given = {"drop_path_rate": drop_path} if drop_path else {}
     if size and _fixed(architecture):
         given["img_size"] = size
     return timm.create_model(architecture, pretrained=False, num_classes=outputs, drop_rate=drop, **given)
+
+
+def _check_name(architecture: str) -> None:
+    plain, _, tag = architecture.partition(".")
+    if plain not in timm.list_models():
+        raise ConfigError(f'timm has no architecture "{architecture}"{did_you_mean(plain, timm.list_models())}')
+    if tag and architecture not in (known := timm.list_pretrained(f"{plain}.*")):
+        raise ConfigError(f'timm has no weights "{tag}" of "{plain}"; it has {shorten(known) if known else "none"}')
 
 
 def _fixed(architecture: str) -> bool:
@@ -56,6 +63,13 @@ def own_size(network: nn.Module) -> int:
     return int(network.pretrained_cfg["input_size"][-1])
 
 
+def side_of(architecture: str) -> int:
+    """Likewise of an architecture by its name. Raises ConfigError for one that timm does not know."""
+    _check_name(architecture)
+    cfg = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+    return int(cfg.input_size[-1]) if cfg else 0
+
+
 def load(network: nn.Module, architecture: str, weights: str) -> None:
     """Fills the network's body, and its head where that has as many outputs.
 
@@ -69,20 +83,40 @@ def load(network: nn.Module, architecture: str, weights: str) -> None:
     elif weights == "package":
         fill(network, _in_order(network, _packaged(architecture), architecture), f"the packaged weights of {architecture}")
     else:
-        fill(network, read(Path(weights)), weights)
+        fill(network, _converted(network, read(Path(weights))), weights)
+
+
+def _converted(network: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names, and with positions for the size, that the network has: as the architecture's own conversion makes them, where it has one and they need it."""
+    own = network.state_dict()
+    convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if convert is None or all(k in given and given[k].shape == v.shape for k, v in own.items() if not k.endswith(".num_batches_tracked")):
+        return given
+    try:
+        return convert(dict(given), network)
+    except TypeError:  # an architecture whose conversion looks at names alone
+        return convert(dict(given))
 
 
 def _from_hub(network: nn.Module, architecture: str) -> None:
     cfg = network.pretrained_cfg
     if not cfg.get("hf_hub_id") and not cfg.get("url"):
         raise ConfigError(f'no pretrained weights are known for "{architecture}": set model.weights = "none" or name a file')
+    fetched: dict[str, Tensor] = {}
+
+    def convert(given: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+        fetched.update(_converted(network, given))
+        return dict(fetched)
+
     try:
-        timm.models.load_pretrained(network, pretrained_cfg=cfg, num_classes=network.num_classes)
+        timm.models.load_pretrained(network, pretrained_cfg=cfg, num_classes=network.num_classes, filter_fn=convert)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ConfigError(
             f'the weights of "{architecture}" are not on this machine and cannot be fetched: {str(error).splitlines()[0]}\n'
             'fetch them where there is a network, and name the file: model.weights = "FILE"; or set model.weights = "none"'
         ) from error
+    if fetched:  # the library passes over what does not fit
+        fill(network, fetched, f'what the hub has for "{architecture}"')
 
 
 def _packaged(architecture: str) -> dict[str, Tensor]:

@@ -1,13 +1,23 @@
 """The ladder of simple models: each a run of its own, so that all can be blended, with its lift over the step below."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from kit.competition import Competition, open_competition
 from kit.errors import ConfigError, RunError
 from kit.fitting import Says
+from kit.modelling import searches
 from kit.pipeline import UNSCORED, train
 
+SEARCHING = ("knn",)  # where neighbours are searched for among embeddings: of the ladder's models those that make some
 LADDER = ("constant", "kmeans", "knn", "linear", "lightgbm", "mlp")
+
+
+def ladder(path_or_name: str, *, preset: str | None, overrides: list[str]) -> list[str]:
+    """The steps that the competition's task and this installation allow."""
+    if searches(open_competition(path_or_name, preset=preset, overrides=overrides).task()):
+        return list(SEARCHING)
+    return [m for m in LADDER if m != "mlp" or find_spec("torch")]
 
 
 def climb(path_or_name: str, data: Path, says: Says, *, preset: str | None, overrides: list[str], models: list[str]) -> list[tuple[str, float]]:

@@ -18,8 +18,8 @@ from kit.combining import TASK, Members, Rule, combined, space_of
 from kit.combining import checked as finite
 from kit.competition import Competition, checked, resolved
 from kit.config import Config, read
-from kit.divided import folded_truth
-from kit.errors import RunError, ScoreError
+from kit.divided import answers_by_fold, folded_truth
+from kit.errors import RunError, ScoreError, shorten
 from kit.fitting import Says, constant_parts
 from kit.folds import Fold
 from kit.honest import Nested, drawn_again, hidden, interval, nested, told
@@ -50,6 +50,10 @@ def blend(competition: Competition, data: Path, chosen: list[Run], weights: list
     adapter, metric = competition.open_adapter(data), competition.metric()
     tables, task = adapter.tables(), adapter.task
     scored = chosen[0].info["score"] != UNSCORED
+    if scored and answers_by_fold(task):
+        others = [r.name for r in chosen if r.info["folds"] != chosen[0].info["folds"]]
+        if others:
+            raise RunError(f"{shorten(others)} were trained on other folds than {chosen[0].name}, by which other answers are right for a validated row\nblend runs of the same folds: train one side again with the score.folds of the other")
     with runs.started(competition.home / "runs", config, files.fingerprint(r.folder / "test.parquet" for r in chosen)) as run:
         if task.picks and scored and method != "best":
             _refuse_stack(method, config.output["task"])

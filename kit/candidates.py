@@ -11,7 +11,7 @@ from kit import config, files, runs
 from kit.choosing import MIXED, first_folds
 from kit.comparing import leaderboard, ratio_of
 from kit.competition import Competition
-from kit.divided import folded_truth
+from kit.divided import answers_by_fold, folded_truth
 from kit.errors import KitError, RunError, ScoreError, shorten
 from kit.honest import Nested, drawn_again, told
 from kit.origins import learned_from
@@ -129,7 +129,7 @@ def _scored(competition: Competition, data: Path, able: list[Run], metric: Metri
         covers.setdefault(tuple(part.ids), []).append(name)
     ids = max(covers, key=lambda rows: (len(covers[rows]), len(rows)))  # the rows that most runs cover
     able = keep(able, lambda r: parts[r.name].ids.tolist() == list(ids), f"predicted other rows out of fold than the {len(ids)} that most runs did")
-    if hasattr(task, "out_of_fold"):  # what is right for a row depends on its fold
+    if answers_by_fold(task):
         same = max({r.info["folds"] for r in able}, key=lambda folds: sum(r.info["folds"] == folds for r in able))
         able = keep(able, lambda r: r.info["folds"] == same, "trained on other folds, by which other answers are right")
     kept = {r.name for r in sorted(able, key=lambda r: -sign * r.info["score"]["mean"])[:MOST]}

@@ -200,12 +200,10 @@ def baselines(
     models: Annotated[str, typer.Option("--models", metavar="A,B", help="the steps; those of the base install are the default, and mlp where torch is installed")] = "",
 ) -> None:
     """Climbs the ladder of simple models, with the lift of each step."""
-    from importlib.util import find_spec
-
     from kit import baselines as ladder
 
     _, folder = _opened(competition, overrides, data, sample, preset)
-    steps = models.split(",") if models else [m for m in ladder.LADDER if m != "mlp" or find_spec("torch")]
+    steps = models.split(",") if models else ladder.ladder(competition, preset=preset, overrides=overrides or [])
     ladder.climb(competition, folder, _says(), preset=preset, overrides=overrides or [], models=steps)
 
 

@@ -16,6 +16,7 @@ from kit.registry import check_options, filled, find, find_model, installed, nam
 from kit.scoring import Metric
 from kit.transforms import Augment
 
+_VOTING = ("votes", "vote_power", "vote_share")  # keys of [search] where the answer is a class; the others are for lists of neighbours
 _MORE_THAN_SEEN = 1.25  # decoded pictures are kept larger than the network sees them, so that crops of them lose nothing
 
 
@@ -365,6 +366,10 @@ def _search_problems(config: Config, task: Any) -> list[str]:
         return ['[search] goes with output.task = "retrieval", or with output.open_set = true: elsewhere nothing is searched\ntake it out']
     search = needed("kit.searching", "[search]").Search
     problems = check_options(search, config.search, "search")
+    lists = getattr(task, "searches", False)
+    for key, value in config.search.items() if not problems else ():
+        if (key in _VOTING) == lists and value != options(search)[key].default:  # a run's own config has all keys
+            problems.append(f'search.{key} does nothing here: {"a gallery is searched, and nothing votes" if lists else "neighbours vote for classes, and no list of them is answered"}\ntake it out; keys that do: {", ".join(k for k in options(search) if (k in _VOTING) != lists)}')
     if not problems:
         try:
             search(**config.search)

@@ -31,7 +31,7 @@ def divided(competition: Competition, tables: Tables, task: Any, progress: Calla
         raise ConfigError(f"there is no fold {config.train['fold']}: {scheme} makes folds 0 to {len(split) - 1}")
     if config.train.get("final") == "further" and config.train.get("fold", -1) < 0 and len(split) != 1:
         raise ConfigError(f'train.final = "further" goes on with the network of the only fold, and there are {len(split)}\nset it to "refit", or score.folds to a scheme of one fold')
-    if hasattr(task, "out_of_fold"):
+    if answers_by_fold(task):
         if max(fold.repeat for fold in split):
             raise ConfigError("score.folds.repeats: what a row should find depends on its fold, so that there can be one split only\nset repeats = 1")
         known = task.encode(tables.truth) >= 0  # rows of no class are validated, and never learned from
@@ -45,7 +45,12 @@ def folded_truth(competition: Competition, tables: Tables, task: Any, split: lis
     truth = weighted_truth(tables, config.score.get("weight", ""))
     if config.score.get("prior"):
         truth = expected(task, truth, tables.truth, split, config.score["prior"])
-    return task.out_of_fold(truth, split) if hasattr(task, "out_of_fold") else truth
+    return task.out_of_fold(truth, split) if answers_by_fold(task) else truth
+
+
+def answers_by_fold(task: Any) -> bool:
+    """Whether what is right for a validated row depends on its fold: of an open set, and where rows are searched for among one another."""
+    return getattr(task, "by_fold", False)
 
 
 def expected(task, truth: pd.DataFrame, answers: pd.DataFrame, split: list[Fold], prior: str | dict[str, float]) -> pd.DataFrame:

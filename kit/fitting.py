@@ -22,7 +22,7 @@ from kit.estimators import Setup
 from kit.estimators.constant import Constant
 from kit.folds import Fold, Rows
 from kit.modelling import WANTS_SEARCH, embedding, gathered_with, gathering, is_open, model_of, search_of, searches, write_vectors
-from kit.predictions import Predictions
+from kit.predictions import Predictions, joined
 from kit.pseudo import Labels, Pseudo
 from kit.registry import needed
 from kit.runs import Run
@@ -31,6 +31,7 @@ from kit.tables import Tables
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one
 HISTORY = "history.csv"  # of a fold: the loss at each step of its training
+_AT_ONCE = 2**26  # numbers that a model gives for rows of many classes are in memory together: half a gigabyte
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
 
 
@@ -248,8 +249,16 @@ def _examples(work: Work, positions: np.ndarray, features: Features) -> Examples
 
 
 def _predicted(work: Work, encoders: Encoders, model: Any, rows: pd.DataFrame) -> Predictions:
-    ids = rows.index.to_numpy(dtype=object)
-    return work.task.decode(ids, model.predict(Examples(ids, encoders.transform(rows))))
+    return decoded(work.task, model, Examples(rows.index.to_numpy(dtype=object), encoders.transform(rows)))
+
+
+def decoded(task: Any, model: Any, rows: Examples) -> Predictions:
+    """What a model makes of these rows: block by block where there are many classes, since of each row the best few are kept."""
+    size = max(_AT_ONCE // task.outputs, 1) if getattr(task, "lists_best", False) else max(len(rows), 1)
+    if len(rows) <= size:
+        return task.decode(rows.ids, model.predict(rows))
+    blocks = [rows.take(np.arange(start, min(start + size, len(rows)))) for start in range(0, len(rows), size)]
+    return joined([task.decode(block.ids, model.predict(block)) for block in blocks])
 
 
 def codes(work: Work) -> pd.Series:
@@ -283,7 +292,8 @@ def constant_parts(competition: Competition, task: Any, ids: np.ndarray, target:
     for fold in split:
         model, own = Constant(setup), ids[fold.valid]
         model.fit(Examples(ids[fold.train], Features.of(len(fold.train)), target[fold.train], None if weight is None else weight[fold.train]), {})
-        parts.append(task.decode(own, model.predict(Examples(own, Features.of(len(own))))))
+        one = task.decode(own[:1], model.predict(Examples(own[:1], Features.of(1)))).rows.drop(columns="id")
+        parts.append(Predictions.of(own, {name: pd.Series([values.iloc[0]] * len(own), dtype=values.dtype) for name, values in one.items()}))
     return parts
 
 

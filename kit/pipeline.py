@@ -54,8 +54,8 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
         work.gather(model)
         if learned is not None:
             learned.copy(run.folder / UNLABELLED)
-            both = {side: learned.beside(getattr(work.tables, side), config.train["threads"]) for side in ("train", "test")}
-            work.tables = replace(work.tables, schema=schema, **both)
+            sides = [side for side in ("train", "test", "gallery") if getattr(work.tables, side) is not None]
+            work.tables = replace(work.tables, schema=schema, **{side: learned.beside(getattr(work.tables, side), config.train["threads"]) for side in sides})
             work.result(f"columns {len(learned.names)} more, learned without labels: {learned.source}")
         labelled = []
         if pseudo is not None:
@@ -112,7 +112,8 @@ def _scored(work: Work, split: list[Fold], truth: pd.DataFrame) -> dict[str, Any
     oof.write(run.folder / "oof.parquet")
     if post:
         known = truth.set_index("id", drop=False).loc[oof.ids].reset_index(drop=True)
-        work.result(f"post    {metric.name} {metric.score(task, known, oof, {}):.6g} before, {score.pooled:.6g} after, of all folds at once")
+        on = "of all folds at once" if len(validated) > 1 else "on the rows that it was fitted on: there is one fold"
+        work.result(f"post    {metric.name} {metric.score(task, known, oof, {}):.6g} before, {score.pooled:.6g} after, {on}")
     steps = _search_gains(work, [run.folder / f"fold-{k}" for k in wanted], truth) if work.searches else {}
     work.result(score_line(metric, score, constant))
     return {

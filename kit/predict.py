@@ -12,7 +12,7 @@ from kit.competition import Competition, checked, locate
 from kit.config import read
 from kit.encoders import Encoders, Examples
 from kit.errors import DataError, RunError, SubmissionError, shorten
-from kit.fitting import Says, weights_of
+from kit.fitting import Says, decoded, weights_of
 from kit.modelling import found_by, gathered_with, gathering, model_of, searches, write_vectors
 from kit.pipeline import UNLABELLED, write_submission
 from kit.predictions import Predictions
@@ -94,12 +94,13 @@ def _tested(run: Run, data: Path, says: Says, tolerant: bool) -> tuple[Tabular, 
     for note in adapter.notes if tolerant else ():
         says.progress(f"warning {note}")
     if (run.folder / UNLABELLED).is_dir():
-        rows = Learned.open(run.folder / UNLABELLED / WEIGHTS).beside(rows, competition.config.train["threads"])
+        learned, threads = Learned.open(run.folder / UNLABELLED / WEIGHTS), competition.config.train["threads"]
+        rows, gallery = (None if side is None else learned.beside(side, threads) for side in (rows, gallery))
     ids = rows.index.to_numpy(dtype=object)
     folders = with_models(run, gallery is not None)
     models = (_model(competition, task, folder, stores, says) for folder in folders)
     if gallery is None:
-        tested = task.average([task.decode(ids, model.predict(Examples(ids, encoders.transform(rows)))) for encoders, model in models], weights_of(task, metric, folders))
+        tested = task.average([decoded(task, model, Examples(ids, encoders.transform(rows))) for encoders, model in models], weights_of(task, metric, folders))
         return adapter, metric, tested, len(folders)
     with TemporaryDirectory(prefix="vectors-", dir=run.folder) as room:
         made = [Path(room) / folder.name for folder in folders]

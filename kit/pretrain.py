@@ -81,7 +81,8 @@ def _from_media(work: _Work) -> dict[str, Any]:
     config, tables = work.competition.config, work.tables
     model = model_of(work.competition, work.task, work.progress, work.run.folder / "checkpoints")
     how = gathering(work.competition, model, work.progress)
-    train, test, stores = gathered(tables.train, tables.test, tables.schema, config.encoders, how)
+    others = tables.test if tables.gallery is None or tables.truth is None else pd.concat([tables.test, tables.gallery])  # without labels, train is the gallery
+    train, test, stores = gathered(tables.train, others, tables.schema, config.encoders, how)
     (kind,) = model.takes
     told = f"{CALLED[kind]}s"
     if not tables.of_kind(kind):
@@ -96,7 +97,8 @@ def _from_media(work: _Work) -> dict[str, Any]:
     examples = Examples(everyone.index.to_numpy(dtype=object), features).take(there)
     if len(examples) < 2:
         raise DataError(f"fewer than two {told} can be read: there is nothing to learn from")
-    work.result(f"data    {len(examples)} {told} of {len(tables.train)} train and {len(tables.test)} test rows, without labels")
+    searched = f", {len(tables.gallery)} of the gallery" if len(others) > len(tables.test) else ""
+    work.result(f"data    {len(examples)} {told} of {len(tables.train)} train and {len(tables.test)} test rows{searched}, without labels")
     work.result(f"method  {config.pretrain['method']}, {config.model['name']}")
     network, losses = model.pretrain(examples, method=config.pretrain["method"], **work.given)
     encoders.save(work.run.folder / ENCODERS)  # a tokenizer that was learned goes with the weights

@@ -93,7 +93,12 @@ def _beside(parts: Sequence[Shards]) -> np.ndarray:
     assert all(np.array_equal(p.ids, parts[0].ids) for p in parts), "vectors of the same rows"
     if len(parts) == 1:
         return parts[0].vectors()
-    return np.concatenate([p.vectors() / np.float32(np.sqrt(len(parts))) for p in parts], axis=1)
+    widths = [p.width for p in parts]
+    made, ends = np.empty((len(parts[0].ids), sum(widths)), np.float32), np.cumsum(widths)
+    for part, width, end in zip(parts, widths, ends):  # one after the other: all at once would be in memory twice
+        made[:, end - width : end] = part.vectors()
+    made /= np.float32(np.sqrt(len(parts)))
+    return made
 
 
 def _decoded(task: Retrieval, ids: np.ndarray, names: np.ndarray, found: tuple[np.ndarray, np.ndarray]) -> Predictions:

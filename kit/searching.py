@@ -220,8 +220,8 @@ class Search:
         diffusion         neighbours of a gallery row in the graph along whose edges similarity spreads from each query's nearest
         diffusion_share   0..1, of what a row has that comes to it along the edges
         whiten            numbers that the gallery's principal directions, each of unit variance, make of an embedding
-        votes             nearest training rows that say what class a row is of, for tasks of classes
-        vote_power        similarity ** this is what a vote weighs
+        votes             nearest training rows that say what class a row is of, for tasks of classes; 0 leaves it to the model's own scores
+        vote_power        similarity ** this is what a vote weighs, above 0
         vote_share        0..1 of the votes beside the model's own scores
         Raises ConfigError for values outside these ranges.
         """
@@ -284,11 +284,13 @@ class Search:
 
 
 def _check(search: Search) -> None:
-    least = {"neighbours": 1} | dict.fromkeys([*STEPS, "database_power", "expansion_power", "votes", "vote_power"], 0)
+    least = {"neighbours": 1} | dict.fromkeys([*STEPS, "database_power", "expansion_power", "votes"], 0)
     problems = [f"search.{k} = {getattr(search, k)}: expected {v} or more" for k, v in least.items() if getattr(search, k) < v]
     for name in ("reciprocal_share", "vote_share"):
         if not 0 <= getattr(search, name) <= 1:
             problems.append(f"search.{name} = {getattr(search, name)}: expected a share, 0 to 1")
+    if search.vote_power <= 0:  # each vote would be a certainty
+        problems.append(f"search.vote_power = {search.vote_power}: expected more than 0")
     if not 0 <= search.diffusion_share < 1:
         problems.append(f"search.diffusion_share = {search.diffusion_share}: expected at least 0 and less than 1")
     if problems:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from kit.encoders import Examples
+from kit.errors import ConfigError
 from kit.estimators import read_arrays, write_arrays
 from kit.searching import Search, nearest
 from kit.shards import GALLERY, Shards
 from kit.tasks.multiclass import LISTED, Ranked
 
 _AT_ONCE = 2_048  # rows whose probabilities of all classes are in memory together
+_EMBEDDED_AT_ONCE = 65_536
 _CLASSES = "gallery.safetensors"
 
 
@@ -28,20 +30,23 @@ class Voting:
     watches = False
 
     def __init__(self, model: Any, search: Search, threads: int):
+        if not (search.votes or hasattr(model, "classify")):
+            raise ConfigError("search.votes = 0: this model has no probabilities of its own, and its neighbours' votes are all that answers\nset it to 1 or more")
         self.model, self.search, self.threads = model, search, threads
         self.vectors, self.classes = np.empty((0, 0), np.float32), np.empty(0, np.int64)
         self.takes: tuple[str, ...] = getattr(model, "takes", ())
-        if hasattr(model, "measure"):
-            self.measure = model.measure
+        for name in ("measure", "pretrain"):
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
 
     def fit(self, train: Examples, found: dict) -> None:
         self.model.fit(train, found)
-        self.vectors, self.classes = self.model.embed(train), train.target
+        self.vectors, self.classes = self._embedded(train), train.target
 
     def further(self, train: Examples) -> None:
         """As a network's: what votes is embedded anew."""
         self.model.further(train)
-        self.vectors, self.classes = self.model.embed(train), train.target
+        self.vectors, self.classes = self._embedded(train), train.target
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -49,8 +54,13 @@ class Voting:
 
     def remember(self, rows: Examples) -> None:
         """Lets these rows, whose classes are known, vote too."""
-        self.vectors = np.concatenate([self.vectors, self.model.embed(rows)])
+        self.vectors = np.concatenate([self.vectors, self._embedded(rows)])
         self.classes = np.concatenate([self.classes, rows.target])
+
+    def _embedded(self, rows: Examples) -> np.ndarray:
+        """(n, width), block by block: what a model needs for it is several times as large."""
+        starts = range(0, max(len(rows), 1), _EMBEDDED_AT_ONCE)
+        return np.concatenate([self.model.embed(rows.take(np.arange(start, min(start + _EMBEDDED_AT_ONCE, len(rows))))) for start in starts])
 
     def predict(self, rows: Examples) -> Ranked:
         parts = [self._predicted(rows.take(np.arange(start, min(start + _AT_ONCE, len(rows))))) for start in range(0, max(len(rows), 1), _AT_ONCE)]
@@ -58,8 +68,10 @@ class Voting:
 
     def _predicted(self, rows: Examples) -> Ranked:
         vectors = self.model.embed(rows)
-        places, similar = nearest(vectors, self.vectors, self.search.votes, threads=self.threads)
         own = self.model.classify(vectors) if hasattr(self.model, "classify") else None
+        if not self.search.votes:
+            return best(own)
+        places, similar = nearest(vectors, self.vectors, self.search.votes, threads=self.threads)
         scores = voted(self.classes, places, similar, self.search.vote_power, own, self.search.vote_share)
         return best(scores)
 

@@ -1,9 +1,10 @@
 """Reads a file of weights into a network: tensors alone, so that no file can run code."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -14,13 +15,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """name -> tensor of a file of weights, wrappers taken off. Raises ConfigError where it holds none."""
     if not path.is_file():
         raise ConfigError(f'model.weights = "{path}": no such file; expected "hub", "package", "none" or the path of a file of weights')
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
-            if "denoising" in (file.metadata() or {}):
-                raise ConfigError(f'model.weights = "{path}" was learned from tables, and this model looks at pictures\nlearn from those: kit pretrain COMPETITION pretrain.method=simclr')
-        held = load_file(path)
-    else:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+    held = _held(path)
     for wrapper in ("state_dict_ema", "state_dict", "model"):
         if isinstance(held.get(wrapper), dict):
             held = held[wrapper]
@@ -33,12 +28,33 @@ def read(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _held(path: Path) -> dict:
+    try:
+        if path.suffix != ".safetensors":
+            held = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            with safe_open(path, "pt") as file:
+                if "denoising" in (file.metadata() or {}):
+                    raise ConfigError(f'model.weights = "{path}" was learned from tables, and this model looks at pictures\nlearn from those: kit pretrain COMPETITION pretrain.method=simclr')
+            held = load_file(path)
+    except UnpicklingError as error:
+        raise ConfigError(
+            f"{path} holds more than tensors, or is damaged; code in it is never run, so it is not read\n"
+            'save its tensors alone where you trust the file: safetensors.torch.save_file(checkpoint["state_dict"], "weights.safetensors")'
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, IndexError, KeyError, ValueError) as error:  # torch says the last five of damaged files
+        raise ConfigError(f"{path} cannot be read as weights: {str(error).splitlines()[0] if str(error) else type(error).__name__}\nis it whole, and a .safetensors, .pth or .bin file?") from error
+    if not isinstance(held, dict):
+        raise ConfigError(f"{path} holds no weights: expected names and tensors, found {type(held).__name__}")
+    return held
+
+
 def fill(network: nn.Module, given: dict[str, Tensor], source: str) -> None:
     """Sets the network's tensors, the head's only where they fit. Raises ConfigError where any other is missing or of another shape."""
     own = network.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     head = {k for k in own if any(k.startswith(f"{name}.") for name in _heads(network))}
-    lacking = [k for k in own if k not in fitting and k not in head]
+    lacking = [k for k in own if k not in fitting and k not in head and not k.endswith(".num_batches_tracked")]  # which older files lack, and nothing reads
     if lacking:
         raise ConfigError(
             f"{source} does not fit the network: {len(lacking)} of {len(own)} tensors are missing or of another shape: {shorten(lacking, 3)}\n"

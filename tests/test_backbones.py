@@ -1,13 +1,17 @@
 """Pretrained weights: from a package, from a file, or with a clear word on what is wrong."""
 
+import argparse
+
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
 from kit import backbones
 from kit.album import gather
 from kit.errors import ConfigError
+from kit.weights import read
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +64,6 @@ def test_what_is_not_there_is_said(architecture, weights, said):
 
 
 def test_a_hub_out_of_reach_is_said(monkeypatch):
-    import timm
-
     def refuse(*args, **kwargs):
         raise OSError("no route to host")
 
@@ -89,3 +91,51 @@ def test_frozen_features_are_those_of_the_network_for_each_picture():
     with torch.inference_mode():
         assert np.allclose(found[1], save.eval()(picture)[0].numpy(), atol=1e-4)
     assert found.dtype == np.float32 and len(found) == 3
+
+
+def fixed(size: int, outputs: int = 5):
+    return backbones.create("vit_tiny_patch16_224.augreg_in21k_ft_in1k", outputs=outputs, size=size)
+
+
+def hub_has(monkeypatch, tensors) -> None:
+    monkeypatch.setattr("timm.models._builder.has_hf_hub", lambda *a, **k: True)
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *a, **k: dict(tensors))
+
+
+def test_positions_of_pretrained_transformers_are_brought_to_the_size_of_the_pictures(tmp_path, monkeypatch):
+    full = fixed(64, outputs=1000).state_dict()
+    save_file({k: v.contiguous() for k, v in full.items()}, tmp_path / "vit.safetensors")
+    hub_has(monkeypatch, full)
+    for source in (str(tmp_path / "vit.safetensors"), "hub"):
+        network = fixed(32)
+        backbones.load(network, "vit_tiny_patch16_224.augreg_in21k_ft_in1k", source)
+        assert network.pos_embed.shape[1] == 1 + 4 and torch.equal(network.blocks[0].attn.qkv.weight, full["blocks.0.attn.qkv.weight"])
+        assert torch.allclose(network.pos_embed[:, 0], full["pos_embed"][:, 0])  # the class's token has no place
+
+
+def test_what_the_hub_has_under_other_names_is_not_passed_over(monkeypatch):
+    hub_has(monkeypatch, {f"other.{k}": v for k, v in fixed(64).state_dict().items()})
+    with pytest.raises(ConfigError, match="does not fit the network"):
+        backbones.load(fixed(64, outputs=3), "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "hub")
+
+
+def test_files_that_are_damaged_or_hold_more_than_tensors_are_said(tmp_path):
+    network = timm.create_model("test_resnet", pretrained=False)
+    torch.save({"state_dict": network.state_dict(), "args": argparse.Namespace(lr=1)}, tmp_path / "more.pth")
+    (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 100)
+    torch.save(network.state_dict(), tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:2000])
+    for name, said in (("more.pth", "more than tensors"), ("broken.safetensors", "cannot be read as weights"), ("cut.pth", "cannot be read as weights|more than tensors")):
+        with pytest.raises(ConfigError, match=said):
+            read(tmp_path / name)
+
+
+def test_weights_that_do_not_count_batches_fit(tmp_path):
+    network = timm.create_model("test_resnet", pretrained=False)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}, tmp_path / "old.safetensors")
+    backbones.load(timm.create_model("test_resnet", pretrained=False, num_classes=3), "test_resnet", str(tmp_path / "old.safetensors"))
+
+
+def test_a_tag_that_timm_does_not_know_is_said():
+    with pytest.raises(ConfigError, match='no weights "in99k" of "vit_tiny_patch16_224"'):
+        backbones.create("vit_tiny_patch16_224.in99k")

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("faiss")
 
+from kit import baselines  # noqa: E402
 from kit import predict as predicting  # noqa: E402
 from kit.blend import blend  # noqa: E402
 from kit.competition import open_competition  # noqa: E402
@@ -13,6 +14,7 @@ from kit.errors import KitError  # noqa: E402
 from kit.fitting import Says  # noqa: E402
 from kit.pipeline import UNSCORED, train  # noqa: E402
 from kit.predictions import Predictions  # noqa: E402
+from kit.pretrain import pretrain  # noqa: E402
 
 CONFIG = """
 [input]
@@ -143,3 +145,32 @@ def test_all_wrong_options_of_the_search_are_said_at_once(alike):
     with pytest.raises(KitError) as error:
         open_competition("alike", overrides=["search.neighbours=0", "search.reciprocal_share=2"])
     assert "search.neighbours" in str(error.value) and "search.reciprocal_share" in str(error.value)
+
+
+def test_keys_of_the_search_that_do_nothing_for_the_task_are_refused(alike):
+    with pytest.raises(KitError, match="search.votes does nothing here"):
+        open_competition("alike", overrides=["search.votes=3"])
+    classes = ["output.task=multiclass", "output.label=none", "output.open_set=true", "output.unknown=none", "score.metric=accuracy", "score.folds.scheme=open_set"]
+    with pytest.raises(KitError, match="search.expansion does nothing here"):
+        open_competition("alike", overrides=[*classes, "search.expansion=3"])
+    with pytest.raises(KitError, match="search.vote_power = 0.0: expected more than 0"):
+        open_competition("alike", overrides=[*classes, "search.vote_power=0.0"])
+
+
+def test_runs_of_other_folds_do_not_blend_where_answers_hang_on_the_fold(alike):
+    competition, one = trained("alike")
+    _, other = trained("alike", "score.folds.count=4")
+    with pytest.raises(KitError, match="were trained on other folds than 1-knn"):
+        blend(competition, competition.folder / "data", [one, other], [], Says())
+
+
+def test_the_ladder_of_a_search_is_what_embeds(alike):
+    assert baselines.ladder("alike", preset=None, overrides=[]) == ["knn"]
+
+
+def test_columns_that_were_learned_without_labels_stand_beside_the_gallery_too(alike):
+    pytest.importorskip("torch")
+    learned = pretrain(open_competition("alike", overrides=["pretrain.epochs=1"]), alike / "competitions/alike/data", Says())
+    competition, run = trained("alike", f"model.weights={learned}")
+    answers = (run.folder / "submission.csv").read_bytes()
+    assert predicting.predict(run, competition.folder / "data", Says()).read_bytes() == answers

@@ -304,6 +304,41 @@ def test_a_way_that_is_hopeless_is_tried_once(monkeypatch):
     assert calls.count("bf16-mixed") == 1 and calls.count("32-true") == 1 + _measure._ROUNDS
 
 
+def test_a_way_that_memory_is_too_small_for_is_left_out_and_all_of_them_are_said(monkeypatch):
+    def taking(network, loss, plan, device, precision, channels_last):
+        def take(batch):
+            if precision in full:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return torch.tensor(1.0)
+
+        return take
+
+    monkeypatch.setattr(_measure, "_taking", taking)
+    ways = [("32-true", "no"), ("bf16-mixed", "no")]
+    full = ("32-true",)
+    seconds = _measure._steps(None, None, {"target": torch.zeros(8)}, None, torch.device("cpu"), ways)
+    assert seconds["32-true", "no"] == float("inf") and seconds["bf16-mixed", "no"] < 1
+    full = ("32-true", "bf16-mixed")
+    with pytest.raises(ConfigError, match="a step of 8 rows does not fit"):
+        _measure._steps(None, None, {"target": torch.zeros(8)}, None, torch.device("cpu"), ways)
+
+
+def test_what_corrects_for_rare_classes_twice_is_refused():
+    with pytest.raises(ConfigError, match="both make rare classes count"):
+        build(loss="balanced_softmax", sampling="classes")
+
+
+@pytest.mark.parametrize("option, value", [("epochs", -2), ("lr", -1.0), ("warmup", 1.0), ("devices", 0)])
+def test_options_out_of_range_are_said_before_any_data_is_read(option, value):
+    with pytest.raises(ConfigError, match=f"train.{option} = {value}"):
+        build(**{option: value})
+
+
+def test_more_parts_than_rows_of_a_step_are_refused():
+    with pytest.raises(ConfigError, match="train.accumulate = 24: a step has 16 rows"):
+        fitted(drawn(), batch_size=0, accumulate=24)
+
+
 @pytest.mark.slow
 def test_two_processes_train_on_pictures_and_give_finite_predictions():
     model = fitted(drawn(128), devices=2, epochs=4, lr=0.01)

@@ -163,12 +163,22 @@ def test_predictions_survive_a_file_with_lists_that_are_empty(tmp_path):
 def test_a_neighbour_that_a_list_lacks_has_its_least_score_there():
     task = Retrieval(target="images")
     one = task.decode(["a"], ([["x", "y"]], [[0.9, 0.5]]))
-    other = task.decode(["a"], ([["z", "x"]], [[0.8, 0.2]]))
-    mean = task.average([one, other]).rows
-    assert mean["neighbours"][0] == ["z", "x", "y"] and mean["scores"][0] == pytest.approx([0.65, 0.55, 0.35])
+    other = task.decode(["a"], ([["z", "x"]], [[0.9, 0.5]]))
+    mean = task.average([one, other], [1, 3]).rows
+    assert mean["neighbours"][0] == ["z", "x", "y"] and mean["scores"][0] == pytest.approx([0.8, 0.6, 0.5])
     assert task.average([one, other], [3, 1]).rows["neighbours"][0] == ["x", "z", "y"]
     with pytest.raises(AssertionError, match="the same ids"):
         task.average([one, found(["b"], "x")])
+
+
+def test_a_mean_counts_runs_not_the_scale_of_their_scores():
+    """A diffusion's scores are a tenth of cosines: beside these they decide as much."""
+    task = Retrieval(target="images")
+    one = task.decode(["a", "b"], ([["x", "y", "z"], ["z"]], [[0.9, 0.5, 0.1], [0.7]]))
+    other = (["y", "z", "x"], [0.9, 0.6, 0.5])
+    large, small = (task.decode(["a", "b"], ([other[0], ["y"]], [[scale * s for s in other[1]], [scale]])) for scale in (1.0, 0.01))
+    assert task.average([one, large]).rows["neighbours"].tolist() == task.average([one, small]).rows["neighbours"].tolist()
+    assert task.average([one, small]).rows["neighbours"][0] == ["y", "x", "z"]
 
 
 def test_equal_means_stand_in_the_order_of_names():

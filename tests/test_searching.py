@@ -288,8 +288,8 @@ def test_values_out_of_range_are_named_all_at_once():
     assert str(told.value).splitlines() == [
         "search.neighbours = 0: expected 1 or more",
         "search.expansion = -1: expected 0 or more",
-        "search.vote_power = -2: expected 0 or more",
         "search.reciprocal_share = 1.5: expected a share, 0 to 1",
+        "search.vote_power = -2: expected more than 0",
         "search.diffusion_share = 1.0: expected at least 0 and less than 1",
     ]
 

@@ -5,7 +5,9 @@ import pytest
 
 faiss = pytest.importorskip("faiss")
 
+from kit import voting as module  # noqa: E402
 from kit.encoders import Examples, Features  # noqa: E402
+from kit.errors import ConfigError  # noqa: E402
 from kit.searching import Search  # noqa: E402
 from kit.voting import Voting, best, voted  # noqa: E402
 
@@ -104,3 +106,34 @@ def test_what_is_saved_votes_alike(tmp_path):
     asked = rows(np.random.default_rng(0).normal(size=(20, 2)))
     np.testing.assert_array_equal(model.predict(asked).positions, again.predict(asked).positions)
     np.testing.assert_array_equal(model.predict(asked).scores, again.predict(asked).scores)
+
+
+def test_without_votes_the_model_answers_alone_and_one_that_cannot_is_refused():
+    model = voting(Sure(), votes=0)
+    model.fit(rows([[1, 0], [0, 1], [1, 1]], [0, 1, 2]), {})
+    found = model.predict(rows([[1, 0]]))
+    assert found.positions[0, 0] == 2 and found.scores[0, 0] == 1
+    with pytest.raises(ConfigError, match="search.votes = 0"):
+        voting(votes=0)
+
+
+def test_rows_are_embedded_block_by_block(monkeypatch):
+    sizes = []
+
+    class Counting(Plane):
+        def embed(self, rows):
+            sizes.append(len(rows))
+            return super().embed(rows)
+
+    monkeypatch.setattr(module, "_EMBEDDED_AT_ONCE", 2)
+    model = voting(Counting())
+    model.fit(rows([[1, 0], [0, 1], [1, 1], [-1, 0], [0, -1]], [0, 1, 2, 0, 1]), {})
+    assert sizes == [2, 2, 1] and np.array_equal(model.vectors, Plane().embed(rows([[1, 0], [0, 1], [1, 1], [-1, 0], [0, -1]])))
+
+
+def test_a_network_within_can_be_pretrained():
+    class Learning(Plane):
+        def pretrain(self, examples, **options):
+            return len(examples), options
+
+    assert voting(Learning()).pretrain(rows([[1, 0]]), method="simclr") == (1, {"method": "simclr"})

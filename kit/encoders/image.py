@@ -8,6 +8,7 @@ from kit.album import Album, Pictures, gather
 from kit.encoders import Gathering
 from kit.encoders._stored import Gathered, Stored, computed_once
 
+_LEAST_SIDE = 256  # pixels that pictures are kept at for features
 _PIXELS = 12  # side of the thumbnails that are the plainest features
 
 
@@ -43,7 +44,7 @@ class Image(Stored):
         cells     (n,) paths or arrays; the first `training` are training rows
         Raises DataError where more than the share of training pictures is damaged.
         """
-        size = self.size or (0 if "image" in how.takes else 256)
+        size = self.size or (0 if "image" in how.takes else max(_LEAST_SIDE, self._looked_at()))
         album = gather(
             cells, folder=how.folder, size=size, cache=self.cache, most_pixels=self.most_pixels, threads=how.threads, progress=how.progress
         )
@@ -51,6 +52,14 @@ class Image(Stored):
             how.progress(f"column {column}: {told}")
         album.check_share(np.arange(training), self.most_damaged, f"the training rows (column {column})")
         return Gathered(album, None if "image" in how.takes else self._frozen(album, how))
+
+    def _looked_at(self) -> int:
+        """Pixels of the side that features are computed at, where a network computes them."""
+        if self.features == "pixels":
+            return 0
+        from kit.backbones import side_of  # as below
+
+        return self.feature_size or side_of(self.features)
 
     def _frozen(self, album: Album, how: Gathering) -> np.ndarray:
         def made() -> np.ndarray:

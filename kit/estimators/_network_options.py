@@ -9,6 +9,8 @@ from kit.registry import find, installed
 from kit.transforms import Augment
 from kit.zoo._optimizers import check_optimizer
 
+_LEAST = {"epochs": 0, "batch_size": 0, "lr": 0, "weight_decay": 0, "clip_norm": 0, "freeze_epochs": 0, "freeze_layers": 0, "devices": 1, "prefetch": 0, "further_epochs": 0}
+
 
 def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None) -> None:
     """Raises ConfigError with all that is wrong.
@@ -21,6 +23,11 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         problems.append(_no_loss_for_it(setup, loss, embeds))
     if given["sampling"] == "classes" and setup.task != "multiclass":
         problems.append(f'train.sampling = "classes": rows of output.task = "{setup.task}" are not of one class each\nset train.sampling = "rows"')
+    if given["sampling"] == "classes" and loss.balances:
+        problems.append(f'train.sampling = "classes" and train.loss = "{setup.loss}" both make rare classes count as others: together they count for more\nset train.sampling = "rows", or train.loss = "cross_entropy"')
+    problems += [f"train.{key} = {given[key]}: expected {least} or more" for key, least in _LEAST.items() if given[key] < least]
+    if not 0 <= given["warmup"] < 1:
+        problems.append(f"train.warmup = {given['warmup']}: expected a share of the steps, at least 0 and less than 1")
     if hasattr(network, "problems_of"):
         problems += network.problems_of(**network_options)
     try:

@@ -27,12 +27,16 @@ class Kmeans:
         x = self.scaler.transform(train.features)
         count = min(self.clusters or min(200, int(len(train) ** 0.5) + 1), len(train))
         cluster = MiniBatchKMeans(count, random_state=self.setup.seed, n_init=3, batch_size=4096).fit(x)
-        target = np.eye(self.setup.outputs)[train.target] if self.setup.task == "multiclass" else train.target.reshape(len(train), -1)
         weight = np.ones(len(train)) if train.weight is None else train.weight
-        total = np.zeros((count, target.shape[1]))
-        np.add.at(total, cluster.labels_, target * weight[:, None])
+        if self.setup.task == "multiclass":
+            total = np.zeros((count, self.setup.outputs))
+            np.add.at(total, (cluster.labels_, train.target), weight)
+        else:
+            target = train.target.reshape(len(train), -1)
+            total = np.zeros((count, target.shape[1]))
+            np.add.at(total, cluster.labels_, target * weight[:, None])
         rows = np.bincount(cluster.labels_, weights=weight, minlength=count)[:, None]
-        overall = np.average(target, axis=0, weights=weight)
+        overall = total.sum(axis=0) / weight.sum()
         self.found = {"centres": cluster.cluster_centers_, "answers": (total + self.smoothing * overall) / (rows + self.smoothing)}
 
     def predict(self, rows: Examples) -> np.ndarray:

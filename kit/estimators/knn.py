@@ -41,7 +41,7 @@ class Knn:
         if train.target is None:
             return
         x = scipy.sparse.csr_matrix(x)
-        target = np.eye(self.setup.outputs)[train.target] if self.setup.task == "multiclass" else train.target.reshape(len(train), -1)
+        target = train.target if self.setup.task == "multiclass" else train.target.reshape(len(train), -1)
         self.rows = {"data": x.data, "indices": x.indices, "indptr": x.indptr, "shape": np.array(x.shape), "target": target[kept]}
 
     def _reduced(self, x: scipy.sparse.csr_matrix) -> dict[str, np.ndarray]:
@@ -61,7 +61,12 @@ class Knn:
         search = NearestNeighbors(n_neighbors=min(self.neighbours, len(target)), algorithm="brute", n_jobs=self.setup.threads)
         distance, place = search.fit(x.toarray() if dense else x).kneighbors(asked)
         weight = 1 / (distance + 1e-3 + distance.mean(axis=1, keepdims=True))
-        return np.einsum("nk,nko->no", weight / weight.sum(axis=1, keepdims=True), target[place])
+        weight /= weight.sum(axis=1, keepdims=True)
+        if self.setup.task != "multiclass":
+            return np.einsum("nk,nko->no", weight, target[place])
+        shares = np.zeros((len(place), self.setup.outputs))
+        np.add.at(shares, (np.arange(len(place))[:, None], target[place]), weight)
+        return shares
 
     def embed(self, rows: Examples) -> np.ndarray:
         """(n, d) float32 of length 1: the features that neighbours are found by, sparse ones reduced to at most 256; zeros for a row without any."""

@@ -197,8 +197,10 @@ class Neural:
 
     def _mean_answer(self, train: Examples) -> np.ndarray:
         """(outputs,)"""
-        target = np.eye(self.setup.outputs)[train.target] if self.setup.task == "multiclass" else train.target.reshape(len(train), -1)
-        return np.average(target, axis=0, weights=train.weight)
+        if self.setup.task == "multiclass":
+            shares = np.bincount(train.target, weights=train.weight, minlength=self.setup.outputs)
+            return shares / shares.sum()
+        return np.average(train.target.reshape(len(train), -1), axis=0, weights=train.weight)
 
     def _begin(self) -> None:
         """Of rows without labels: the network as it is before a training."""
@@ -305,6 +307,8 @@ class Neural:
         given = self.options
         epochs, size = next(usual for most, usual in (_BY_MEDIA if self.takes else _BY_ROWS).items() if n <= most)
         epochs, size = given["epochs"] or epochs, given["batch_size"] or size
+        if given["accumulate"] > size:
+            raise ConfigError(f"train.accumulate = {given['accumulate']}: a step has {size} rows, which make no more parts\nlower it, or set train.batch_size")
         network = self.network_type
         usual = network.lr_for(**self.asked_options) if hasattr(network, "lr_for") else getattr(network, "usual_lr", _LR)
         lr = given["lr"] or usual

@@ -26,6 +26,7 @@ class Loss(nn.Module):
     unit: ClassVar[Literal["", "deviation", "mean"]] = ""  # of the target in training: less its mean in deviations; in means; as it is
     remembers: ClassVar[bool] = False
     embeds: ClassVar[bool] = False
+    balances: ClassVar[bool] = False  # whether it takes the classes' shares out of what is learned
 
     def __init__(self, task: str = ""):
         super().__init__()

@@ -8,6 +8,7 @@ from kit.losses._loss import Loss, class_counts
 
 class BalancedSoftmax(Loss):
     tasks = ("multiclass",)
+    balances = True
 
     def learn(self, target: Tensor, outputs: int) -> None:
         self.register_buffer("log_counts", class_counts(target, outputs).log().float())

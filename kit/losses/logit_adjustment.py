@@ -9,6 +9,7 @@ from kit.losses._loss import Loss, class_counts
 
 class LogitAdjustment(Loss):
     tasks = ("multiclass",)
+    balances = True
 
     def __init__(self, task: str = "", *, tau: float = 1.0):
         """tau  0 or more; 0 is cross entropy, 1 is balanced_softmax, more leans further to rare classes"""

@@ -66,12 +66,18 @@ class Multiclass(ClassTask):
             raise ConfigError(bullets(problems))
         if open_set:
             self.gives = ("label", "ranking", "confidence")  # a probability of each class says nothing about rows that are of none
+        self.by_fold = open_set  # what is right for a validated row: of a class that its fold has not learned it is "none"
         self.classes: list[str] = []
         self.ratios: dict[str, float] = {}  # class -> its share of the test rows over its share of the rows learned from, where it is known
 
     @property
     def outputs(self) -> int:
         return len(self.classes)
+
+    @property
+    def lists_best(self) -> bool:
+        """Whether a prediction lists the best classes of a row, not all."""
+        return len(self.classes) > WIDE
 
     def learn(self, truth: pd.DataFrame) -> None:
         self.classes = in_order(c for c in truth[self.targets[0]].unique() if not (self.open_set and c == self.unknown))
@@ -135,14 +141,14 @@ class Multiclass(ClassTask):
         """
         if isinstance(raw, Ranked):
             positions, scores = raw.positions, np.asarray(raw.scores, dtype=np.float64)
-            if len(self.classes) > WIDE:
+            if self.lists_best:
                 return self._listed(ids, positions, scores)
             filled = np.zeros((len(positions), len(self.classes)))
             row, column = np.nonzero(positions >= 0)
             filled[row, positions[row, column]] = scores[row, column]
             raw = filled
         raw = np.asarray(raw, dtype=np.float64)
-        if len(self.classes) <= WIDE:
+        if not self.lists_best:
             return Predictions.of(ids, {f"p_{c}": raw[:, n] for n, c in enumerate(self.classes)})
         return self._listed(ids, np.broadcast_to(np.arange(raw.shape[1]), raw.shape), raw)
 

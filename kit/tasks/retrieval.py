@@ -24,6 +24,7 @@ class Retrieval(ClassTask):
     loss, metric = "arcface", "retrieval_map_at_k"
     gives = ("neighbours",)
     searches = True
+    by_fold = True  # what is right for a validated row is among the rows that its fold validates
     learns_as = "multiclass"  # what losses and estimators are told the task is: the classes of the training rows are learned
 
     def __init__(self, *, target: str | list[str], label: str = "", top: int = 100):
@@ -71,9 +72,13 @@ class Retrieval(ClassTask):
         return max(LISTED, self.top)
 
     def average(self, parts: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
-        """The weighted mean score of each neighbour; one that a list lacks has the list's least score there."""
+        """The weighted mean score of each neighbour; one that a list lacks has the list's least score there.
+
+        Scores are brought to one scale first: those of a diffusion spread far less than cosines do.
+        """
         ids = check_same_ids(parts)
         shares = np.ones(len(parts)) / len(parts) if weights is None else np.asarray(weights) / np.sum(weights)
+        shares = shares * _to_one_scale([p.rows["scores"] for p in parts])
         names, scores = [], []
         for rows in zip(*(zip(p.rows["neighbours"], p.rows["scores"]) for p in parts)):
             lists = [(share, dict(zip(n, s)), min(s, default=0.0)) for share, (n, s) in zip(shares, rows)]
@@ -121,6 +126,13 @@ class Retrieval(ClassTask):
         """frame  text cells, index id"""
         listed = words(frame[columns[0]])
         return _listed(frame.index, listed, [[1 / (rank + 1) for rank in range(len(names))] for names in listed])
+
+
+def _to_one_scale(parts: Sequence[pd.Series]) -> np.ndarray:
+    """(parts,) factors under which the scores of one list deviate from their mean equally far in all parts, on average over lists; 1 where that is so."""
+    spreads = np.array([np.sqrt(np.mean([np.var(scores) for scores in lists if len(scores) > 1] or [0.0])) for lists in parts])
+    usual = np.exp(np.log(spreads[spreads > 0]).mean()) if (spreads > 0).any() else 1.0
+    return np.where(spreads > 0, usual / np.where(spreads > 0, spreads, 1.0), 1.0)
 
 
 def parts_of(codes: np.ndarray, ids: np.ndarray) -> np.ndarray:

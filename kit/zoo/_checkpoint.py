@@ -75,12 +75,15 @@ def state_of(optimizer: Optimizer, trained: nn.Module) -> dict[str, Tensor]:
 
 def restore(optimizer: Optimizer, trained: nn.Module, state: dict[str, Tensor]) -> None:
     parameters = dict(trained.named_parameters())
+    on_device = {id(p) for group in optimizer.param_groups if group.get("fused") or group.get("capturable") for p in group["params"]}
     for key, value in state.items():
         what, _, name = key.partition(".")
         counts = not value.is_floating_point() and value.dim() == 0  # torch's sparse Adam counts its steps in a plain int
         parameter = parameters[name]
         if value.shape == parameter.shape:  # laid out as the parameter is, which a file does not keep
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        elif id(parameter) in on_device:  # the steps that are counted, too: a fused kernel reads them there
+            value = value.to(parameter.device)
         optimizer.state[parameter][what] = int(value) if counts else value
 
 

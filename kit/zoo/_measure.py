@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kit.errors import ConfigError
 from kit.losses._loss import Loss
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
@@ -79,21 +80,28 @@ def _steps(
 ) -> dict[tuple[str, str], float]:
     """(precision, channels_last) -> seconds of its quickest step, or of its only one where that was hopeless; endless where the loss is not a number."""
     takes = {way: _taking(network, loss, plan, device, way[0], way[1] == "yes") for way in ways}
-    seconds = dict.fromkeys(ways, float("inf"))
+    seconds, full = dict.fromkeys(ways, float("inf")), set()
     for turn in range(1 + _ROUNDS):
         took = {}
         for way, take in takes.items():
             began = time.perf_counter()
-            value = take(batch)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            try:
+                value = take(batch)
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+            except torch.OutOfMemoryError:  # another way may need less
+                full.add(way)
+                seconds[way] = float("inf")
+                continue
             if torch.isfinite(value):
                 took[way] = time.perf_counter() - began
+        if full == set(ways):
+            raise ConfigError(f"a step of {len(batch['target'])} rows does not fit into the device's memory in any precision\nlower train.batch_size, raise train.accumulate, or lower augment.size")
         hopeless = {w for w in took if took[w] > _HOPELESS * min(took.values())} if turn or device.type == "cpu" else set()  # a GPU's first step readies it
         for way in took:
             if turn or way in hopeless:
                 seconds[way] = min(seconds[way], took[way])
-        takes = {way: take for way, take in takes.items() if way not in hopeless}
+        takes = {way: take for way, take in takes.items() if way not in hopeless | full}
     return seconds
 
 

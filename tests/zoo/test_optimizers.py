@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from kit.zoo._checkpoint import restore, state_of
 from kit.zoo._optimizers import clip, optimizer_for, share_of_lr
 
 
@@ -57,3 +58,13 @@ def test_a_bias_does_not_decay():
     network = nn.Linear(2, 1)
     groups = optimizer_for(network, "adamw", lr=0.1, weight_decay=0.5).param_groups
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.5), (1, 0.0)]
+
+
+def test_steps_that_a_fused_kernel_counts_go_on_where_its_parameters_lie():
+    """The meta device stands for a GPU: a fused AdamW reads its count of steps there."""
+    here, there = nn.Linear(3, 2), nn.Linear(3, 2, device="meta")
+    first, second = (optimizer_for(m, "adamw", lr=1e-3, weight_decay=0.0) for m in (here, there))
+    here(torch.ones(1, 3)).sum().backward()
+    first.step()
+    restore(second, there, state_of(first, here))
+    assert {v.device.type for v in second.state[there.weight].values()} == {"meta"}
