@@ -34,7 +34,7 @@ def create(architecture: str, *, outputs: int = 0, drop: float = 0.0, drop_path:
     """
     _check_name(architecture)
     given = {"drop_path_rate": drop_path} if drop_path else {}
-    if size and _fixed(architecture):
+    if size and is_fixed(architecture):
         given["img_size"] = size
     return timm.create_model(architecture, pretrained=False, num_classes=outputs, drop_rate=drop, **given)
 
@@ -47,7 +47,8 @@ def _check_name(architecture: str) -> None:
         raise ConfigError(f'timm has no weights "{tag}" of "{plain}"; it has {shorten(known) if known else "none"}')
 
 
-def _fixed(architecture: str) -> bool:
+def is_fixed(architecture: str) -> bool:
+    _check_name(architecture)
     cfg = timm.get_pretrained_cfg(architecture)
     return bool(cfg and cfg.fixed_input_size)
 

@@ -197,8 +197,8 @@ def _table_of_names(looked: Looked) -> Inferred | None:
     """A table of names and labels, and none of the test rows: they are the sample's, or the files of a folder."""
     told = as_list(looked.given.output.get("target"))
     try:
-        _, test, _ = roles(looked.known, looked.ignored, looked.given, told, looked.data, looked.form)
-        if hint("test", test.name) or not hint("sample", test.name):
+        taken, test, _ = roles(looked.known, looked.ignored, looked.given, told, looked.data, looked.form)
+        if not hint("sample", taken.name) and (hint("test", test.name) or not hint("sample", test.name)):
             return None  # else a sample, whose answers training rows have beside other columns, passes for test rows
     except KitError:
         pass  # no train beside test: infer.py says so again, if this is no table of names either

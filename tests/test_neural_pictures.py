@@ -334,6 +334,13 @@ def test_options_out_of_range_are_said_before_any_data_is_read(option, value):
         build(**{option: value})
 
 
+def test_a_growing_side_is_refused_where_the_architecture_is_bound_to_one():
+    vit = {"architecture": "vit_tiny_patch16_224", "weights": "none"}
+    with pytest.raises(ConfigError, match="augment.first_size = 16: this architecture is bound to one size"):
+        build("timm", network=vit, augment={"size": 32, "first_size": 16, "recipe": "none"})
+    build("timm", network=vit, augment={"size": 32, "recipe": "none"})
+
+
 def test_more_parts_than_rows_of_a_step_are_refused():
     with pytest.raises(ConfigError, match="train.accumulate = 24: a step has 16 rows"):
         fitted(drawn(), batch_size=0, accumulate=24)

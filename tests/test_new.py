@@ -319,6 +319,17 @@ def test_a_table_of_names_and_a_sample_make_a_config_of_pictures():
     assert len(read_as(data).test) == 6
 
 
+def test_a_sample_with_a_column_a_class_is_not_taken_for_the_labels():
+    data = touch("files", *(f"train/w{n}.jpg" for n in range(30)), *(f"test/t{n}.jpg" for n in range(6)))
+    write(
+        labels=pd.DataFrame({"id": [f"w{n}" for n in range(30)], "breed": ["pug", "boxer", "collie"] * 10}),
+        sample_submission=pd.DataFrame({"id": [f"t{n}" for n in range(6)], "boxer": 1 / 3, "collie": 1 / 3, "pug": 1 / 3}),
+    )
+    config, _ = made(data)
+    assert config["input"]["train"] == "labels.csv" and config["output"] == {"target": "breed", "task": "multiclass"}
+    assert config["score"]["metric"] == "log_loss" and len(read_as(data).test) == 6
+
+
 def test_several_labels_in_a_cell_of_the_sample_are_ranked():
     data = touch("files", *(f"train/w{n}.jpg" for n in range(30)), "test/t0.jpg")
     write(

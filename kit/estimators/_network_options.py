@@ -41,6 +41,8 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
     if getattr(network, "optional", False) and augment is not None and (augment.mixup or augment.cutmix):
         problems.append("augment.mixup and augment.cutmix mix pictures alone, and this model looks at other columns beside them\nset both to 0")
+    if augment is not None and augment.first_size not in (0, augment.size) and getattr(network, "bound_to", lambda **_: False)(**network_options):
+        problems.append(f"augment.first_size = {augment.first_size}: this architecture is bound to one size of pictures\nset it to 0, or name another model.architecture")
     if loss.remembers and given["devices"] > 1:
         problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
     if problems:

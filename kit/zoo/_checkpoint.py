@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from kit.files import whole
 
 NAME = "epoch.safetensors"
+_GROUP = "group"  # in the place of a part of the state: counts of a group of parameters
 
 
 @dataclass
@@ -69,8 +70,15 @@ def read(folder: Path, identity: str) -> Progress:
 
 def state_of(optimizer: Optimizer, trained: nn.Module) -> dict[str, Tensor]:
     """trained  the network and its loss as parts of one module"""
-    named = [(f"{what}.{name}", v) for name, p in trained.named_parameters() for what, v in optimizer.state.get(p, {}).items()]
-    return {key: torch.as_tensor(v) for key, v in named if v is not None}
+    held = _inner(optimizer).state
+    named = [(f"{what}.{name}", v) for name, p in trained.named_parameters() for what, v in held.get(p, {}).items()]
+    counted = [(f"{_GROUP}.{n}.{what}", v) for n, group in enumerate(optimizer.param_groups) for what, v in group.items() if what.endswith("step") and isinstance(v, int | Tensor)]
+    return {key: torch.as_tensor(v) for key, v in [*named, *counted] if v is not None}
+
+
+def _inner(optimizer: Optimizer) -> Optimizer:
+    """Lookahead keeps its slow weights in what it is around."""
+    return getattr(optimizer, "_base_optimizer", optimizer)
 
 
 def restore(optimizer: Optimizer, trained: nn.Module, state: dict[str, Tensor]) -> None:
@@ -78,13 +86,17 @@ def restore(optimizer: Optimizer, trained: nn.Module, state: dict[str, Tensor]) 
     on_device = {id(p) for group in optimizer.param_groups if group.get("fused") or group.get("capturable") for p in group["params"]}
     for key, value in state.items():
         what, _, name = key.partition(".")
+        if what == _GROUP:  # some count their steps once a group
+            n, _, entry = name.partition(".")
+            optimizer.param_groups[int(n)][entry] = value if value.is_floating_point() else int(value)
+            continue
         counts = not value.is_floating_point() and value.dim() == 0  # torch's sparse Adam counts its steps in a plain int
         parameter = parameters[name]
         if value.shape == parameter.shape:  # laid out as the parameter is, which a file does not keep
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         elif id(parameter) in on_device:  # the steps that are counted, too: a fused kernel reads them there
             value = value.to(parameter.device)
-        optimizer.state[parameter][what] = int(value) if counts else value
+        _inner(optimizer).state[parameter][what] = int(value) if counts else value
 
 
 def alone(tensor: Tensor) -> Tensor:

@@ -66,6 +66,11 @@ class Embedder(nn.Module):
         self.project = nn.Sequential(nn.Linear(pooled, width, bias=False), nn.BatchNorm1d(width)) if projected else nn.Identity()
         self.width = width if projected else pooled
 
+    @staticmethod
+    def bound_to(*, trunk: str = "timm", architecture: str = "resnet50", **_: object) -> bool:
+        """Whether the trunk takes pictures of one size alone."""
+        return trunk == "timm" and Timm.bound_to(architecture=architecture)
+
     def start(self) -> None:
         """Fills in the trunk's pretrained weights; called once, before training."""
         self.trunk.start()

@@ -34,6 +34,11 @@ class Timm(nn.Module):
         self.register_buffer("mean", 255 * mean.view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", 255 * deviation.view(1, 3, 1, 1), persistent=False)
 
+    @staticmethod
+    def bound_to(*, architecture: str = "resnet50", **_: object) -> bool:
+        """Whether the architecture takes pictures of one size alone."""
+        return backbones.is_fixed(architecture)
+
     def start(self) -> None:
         """Fills in the pretrained weights; called once, before training."""
         backbones.load(self.body, self.architecture, self.weights)

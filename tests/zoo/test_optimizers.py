@@ -68,3 +68,27 @@ def test_steps_that_a_fused_kernel_counts_go_on_where_its_parameters_lie():
     first.step()
     restore(second, there, state_of(first, here))
     assert {v.device.type for v in second.state[there.weight].values()} == {"meta"}
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lamb", "adan", "lookahead_adamw"])
+def test_every_kind_of_optimiser_goes_on_as_if_it_had_not_stopped(name):
+    """Some count their steps once a group, or keep what they remember in an optimiser within."""
+
+    def weights(stop):
+        torch.manual_seed(0)
+        network = nn.Linear(4, 2)
+        optimizer, random = optimizer_for(network, name, lr=0.05, weight_decay=0.0), torch.Generator().manual_seed(1)
+        for step in range(14):
+            if step == stop:
+                state, tensors = {k: v.clone() for k, v in state_of(optimizer, network).items()}, {k: v.clone() for k, v in network.state_dict().items()}
+                network = nn.Linear(4, 2)
+                network.load_state_dict(tensors)
+                optimizer = optimizer_for(network, name, lr=0.05, weight_decay=0.0)
+                restore(optimizer, network, state)
+            x = torch.randn(16, 4, generator=random)
+            optimizer.zero_grad()
+            ((network(x) - x[:, :2]) ** 2).mean().backward()
+            optimizer.step()
+        return network.weight.detach()
+
+    assert torch.equal(weights(None), weights(7))
