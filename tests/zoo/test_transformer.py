@@ -1,7 +1,9 @@
 """The transformer of the zoo, on made architectures: what it pools, which layers it has, where its weights and tokenizers come from."""
 
+import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from safetensors.torch import save_file
 
 pytest.importorskip("transformers")
 
+import sentencepiece
 from transformers import ASTFeatureExtractor, AutoConfig, AutoModel, BertTokenizerFast
 
 from kit import huggingface
 from kit.encoders import Examples, Features
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DependencyError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural
 from kit.files import write_json
@@ -142,6 +145,35 @@ def test_weights_of_another_architecture_are_refused(folder, tmp_path):
     network = network_of(MADE | {"weights": str(folder), "blocks": 3}, vocabulary=10)
     with pytest.raises(ConfigError, match="does not fit the network: .* tensors are missing or of another shape"):
         network.start()
+
+
+@pytest.fixture
+def pieces(tmp_path):
+    """A checkpoint as the hub has DeBERTa-v3: its tokenizer is a model of the library sentencepiece, without a tokenizer.json."""
+    place, model = tmp_path / "deberta", io.BytesIO()
+    named = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    asked = {"vocab_size": 40, "hard_vocab_limit": False, "user_defined_symbols": ["[MASK]"], "minloglevel": 2}
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["red bike old bike fast car", "a quick red fox"] * 20), model_writer=model, **named, **asked)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    AutoModel.from_config(AutoConfig.for_model("deberta-v2", vocab_size=64, **sizes)).save_pretrained(place)
+    (place / "spm.model").write_bytes(model.getvalue())
+    write_json(place / "tokenizer_config.json", {"do_lower_case": False, "vocab_type": "spm"})
+    huggingface.tokenizer.cache_clear()
+    yield str(place)
+    huggingface.tokenizer.cache_clear()
+
+
+def test_a_tokenizer_without_a_tokenizer_json_is_read(pieces):
+    told = huggingface.tokenizer(pieces)
+    assert {k: v for k, v in told.items() if k != "json"} == {"first": [1], "between": [2], "last": [2], "padding": 0, "masked": 4}
+    assert dict(json.loads(told["json"])["model"]["vocab"]).keys() >= {"\u2581fox", "[MASK]"}
+
+
+def test_what_reads_such_a_tokenizer_is_named_where_it_is_not_installed(pieces, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(DependencyError) as caught:
+        huggingface.tokenizer(pieces)
+    assert str(caught.value) == f'"{pieces}" needs sentencepiece, which is not installed\npip install "competition-kit[text]"'
 
 
 def test_options_tell_what_is_taken_and_whose_tokenizer_it_is(folder):
