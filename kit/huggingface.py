@@ -69,6 +69,9 @@ def create(config: Any) -> nn.Module:
     """The untrained network, without the head that only its pretraining used. Raises ConfigError for one that also writes."""
     if getattr(config, "is_encoder_decoder", False):
         raise ConfigError(f'"{config.model_type}" reads and writes: expected an architecture that only reads, such as "microsoft/deberta-v3-base"')
+    for masking in ("mask_time_prob", "mask_feature_prob", "layerdrop"):  # we do not mask: what only masking needs would never get a gradient,
+        if hasattr(config, masking):  # and checkpoints may lack it; nor does a layer that is left out
+            setattr(config, masking, 0.0)
     with _quiet():
         network = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     if getattr(network, "pooler", None) is not None:

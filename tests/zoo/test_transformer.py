@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers")
 
@@ -280,6 +280,26 @@ def test_sounds_are_heard_and_what_lies_behind_their_end_is_not(kind, tmp_path):
     silent = {"sound": louder, "sound_length": batch["sound_length"]}
     assert torch.allclose(network(silent)[1], given[1], atol=1e-5)
     assert not torch.allclose(network({"sound": sound.flip(1), "sound_length": batch["sound_length"]})[0], given[0])
+
+
+def test_what_only_masking_needs_is_not_made_so_that_checkpoints_may_lack_it_and_every_parameter_learns(tmp_path):
+    place = audio_folder(tmp_path / "wav2vec2", "wav2vec2")
+    held = load_file(place / "model.safetensors")
+    assert held.pop("masked_spec_embed") is not None
+    save_file(held, place / "model.safetensors", metadata={"format": "pt"})
+    network = Transformer(inputs(vocabulary=0, rate=16_000, seconds=0.5), architecture=str(place), reads="audio").train()
+    network.start()
+    network({"sound": torch.rand(2, 8000) - 0.5, "sound_length": torch.tensor([8000, 4000])}).square().sum().backward()
+    assert not [n for n, p in network.named_parameters() if p.grad is None], "several processes wait for the gradient of each"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_hearing_with_an_architecture_for_texts_is_refused_before_any_data_is_read(nested):
+    setup = Setup(task="multiclass", outputs=2, loss="cross_entropy", threads=1)
+    network, given, named = (Fusion, {"audio": {"name": "transformer", "reads": "audio"}}, "model.audio.") if nested else (Transformer, {"reads": "audio"}, "model.")
+    with pytest.raises(ConfigError) as caught:
+        Neural(setup, network, given)
+    assert str(caught.value).startswith(f'{named}reads = "audio": {named}architecture = "microsoft/deberta-v3-base" reads texts\nname one like AST')
 
 
 def test_sounds_of_another_rate_are_refused(tmp_path):
