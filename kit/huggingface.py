@@ -161,6 +161,17 @@ def _first(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def check_places(config: Any, architecture: str, longest: int) -> None:
+    """Raises ConfigError for an architecture that has no embedding for some place of a window of so many tokens."""
+    places = getattr(config, "max_position_embeddings", 0) or longest
+    places -= 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # which count from behind the padding
+    if places < longest:
+        raise ConfigError(
+            f'model.architecture = "{architecture}" reads {places} tokens at once, and a window has encoders.text.most_tokens = {longest}\n'
+            f"set encoders.text.most_tokens = {places} or less: longer texts are cut into windows"
+        )
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The library writes bars and advice to the terminal; what matters is raised."""
@@ -177,8 +188,12 @@ def _quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def frozen_features(tokens: Tokens, architecture: str, *, weights: str, threads: int, progress: Callable[[str], None]) -> np.ndarray:
-    """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text."""
+    """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text.
+
+    Raises ConfigError for windows that are longer than the architecture reads.
+    """
     network = create(config(source(architecture, weights)))
+    check_places(network.config, architecture, tokens.longest)
     load(network, architecture, weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device).eval()

@@ -186,6 +186,15 @@ def test_frozen_features_are_columns_computed_once_and_missing_where_there_is_no
     assert np.array_equal(fitted(train, test, options, **how)[1].dense, found.dense, equal_nan=True)
 
 
+def test_windows_longer_than_the_frozen_encoder_reads_are_refused(checkpoint):
+    with pytest.raises(ConfigError) as caught:
+        fitted(frame(["red bike " * 400]), None, {"features": checkpoint, "most_tokens": 600}, takes=())
+    assert str(caught.value) == (
+        f'encoders.text.features = "{checkpoint}" reads 512 tokens at once, and a window has encoders.text.most_tokens = 600\n'
+        "set encoders.text.most_tokens = 512 or less: longer texts are cut into windows"
+    )
+
+
 def test_n_grams_stay_beside_frozen_features_and_neither_is_made_for_a_model_that_takes_tokens(checkpoint):
     train = frame(["red bike", "red bike"])
     _, found, _ = fitted(train, None, {"features": checkpoint}, takes=())

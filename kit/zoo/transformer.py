@@ -171,10 +171,4 @@ def _check_reads(config: Any, architecture: str, inputs: Inputs) -> None:
             f'model.architecture = "{architecture}" knows {known} tokens, and the texts have {inputs.vocabulary}\n'
             "its folder lacks the tokenizer that its weights were learned with"
         )
-    places = getattr(config, "max_position_embeddings", 0) or inputs.longest
-    places -= 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # which count from behind the padding
-    if places < inputs.longest:
-        raise ConfigError(
-            f'model.architecture = "{architecture}" reads {places} tokens at once, and a window has encoders.text.most_tokens = {inputs.longest}\n'
-            f"set encoders.text.most_tokens = {places} or less: longer texts are cut into windows"
-        )
+    huggingface.check_places(config, architecture, inputs.longest)
