@@ -110,6 +110,18 @@ def test_a_training_goes_on_after_a_stop_to_the_same_bytes(tmp_path, monkeypatch
     assert np.array_equal(fitted(train, epochs=3, checkpoints=tmp_path).predict(valid), whole)
 
 
+def test_sounds_are_not_mixed_where_other_columns_stand_beside_them():
+    train = recorded()
+    train.features.dense, train.features.dense_names = np.random.default_rng(0).normal(size=(len(train), 1)).astype(np.float32), ["size"]
+    fitted(train)
+    with pytest.raises(ConfigError) as caught:
+        fitted(train, heard=HEARD | {"mixup": 0.5})
+    assert str(caught.value) == (
+        "augment.audio.mixup = 0.5 mixes sounds alone, and this model looks at the other columns beside them\n"
+        "set it to 0, or drop the columns: input.drop = [...]"
+    )
+
+
 def test_a_table_without_sounds_and_wrong_options_say_so():
     with pytest.raises(DataError, match="no column of sounds, which this model learns from\nname one: input.columns.audio"):
         fitted(Examples(np.array(["a", "b"]), Features.of(2), np.array([0, 1])))

@@ -4,17 +4,19 @@ from typing import Any
 
 from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
+from kit.hearing import Hearing
 from kit.losses._loss import Loss
 from kit.registry import find, installed
 from kit.transforms import Augment
 from kit.zoo._optimizers import check_optimizer
 
 
-def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None) -> None:
+def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None, hearing: Hearing | None) -> None:
     """Raises ConfigError with all that is wrong.
 
     given    options of the training
     augment  of pictures, where the network looks at them
+    hearing  of sounds, where it hears them
     """
     embeds, problems = getattr(network, "embeds", False), []
     if setup.task not in loss.tasks or loss.embeds != embeds:
@@ -34,6 +36,8 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
     if getattr(network, "optional", False) and augment is not None and (augment.mixup or augment.cutmix):
         problems.append("augment.mixup and augment.cutmix mix pictures alone, and this model looks at other columns beside them\nset both to 0")
+    if getattr(network, "optional", False) and hearing is not None and hearing.mixup:
+        problems.append("augment.audio.mixup mixes sounds alone, and this model looks at other columns beside them\nset it to 0")
     if loss.remembers and given["devices"] > 1:
         problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
     if problems:

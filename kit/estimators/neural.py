@@ -119,7 +119,7 @@ class Neural:
         if "audio" in self.takes:
             self.hearing = Hearing(**heard_options)
             self.views["audio"] = SoundViews(self.hearing)
-        check(setup, network, network_options, self.loss, self.options, self.augment)
+        check(setup, network, network_options, self.loss, self.options, self.augment, self.hearing)
         check_loggers(loggers)
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
@@ -133,6 +133,7 @@ class Neural:
             return {}
         train = seen(train, self.takes, self.optional)
         self.preparation.fit(train.features)
+        self._check_mixing()
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.setup.seed)
@@ -144,6 +145,7 @@ class Neural:
         self.preparation.fit(train.features)
         if train.target is None:
             return self._begin()
+        self._check_mixing()
         self._fit_target(train.target)
         self.prior = self._mean_answer(train)
         plan = self._plan(len(train))
@@ -153,6 +155,15 @@ class Neural:
             if hasattr(self.network, "start"):
                 self.network.start()
             self._learn(train, plan, self._looking())
+
+    def _check_mixing(self) -> None:
+        """Raises ConfigError where sounds would be mixed and the columns beside them would not: a row's labels would be of another row's columns, too."""
+        inputs = self.preparation.inputs(1)
+        if self.hearing is not None and self.hearing.mixup and (inputs.dense or inputs.sizes or inputs.sparse):
+            raise ConfigError(
+                f"augment.audio.mixup = {self.hearing.mixup} mixes sounds alone, and this model looks at the other columns beside them\n"
+                "set it to 0, or drop the columns: input.drop = [...]"
+            )
 
     def further(self, train: Examples) -> None:
         """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
