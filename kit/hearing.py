@@ -123,7 +123,7 @@ class Hearing:
         if self.shift and len(heard) < wide:
             before = int(random.integers(round(self.shift * (wide - len(heard))) + 1))
             heard = np.concatenate([np.zeros(before, np.float32), heard])
-        return np.clip(heard, -1.0, 1.0)
+        return heard / max(np.abs(heard).max(initial=0.0), np.float32(1.0))  # cut off at 1, it would have tones that nobody made
 
 
 def _factor(db: float) -> np.float32:

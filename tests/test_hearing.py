@@ -63,6 +63,14 @@ def test_gain_is_within_its_range_and_nothing_leaves_minus_one_to_one():
     assert np.abs(view(np.full(100, 0.9), 1, gain_db=60.0)).max() <= 1
 
 
+def test_a_clip_that_becomes_too_loud_keeps_its_form():
+    tone = 0.9 * np.sin(2 * np.pi * 50 * np.arange(1000) / RATE)
+    found = next(f for f in (view(tone, seed, gain_db=12.0) for seed in range(50)) if np.abs(f).max() > 0.99)
+    spectrum = np.abs(np.fft.rfft(found))
+    assert np.abs(found).max() <= 1 and found.dtype == np.float32
+    assert 20 * np.log10(np.delete(spectrum, 50).max() / spectrum[50]) < -80  # dB, all that is not the tone
+
+
 def test_half_of_the_clips_are_turned_upside_down():
     signs = [view(np.full(10, 0.5), seed, invert=True)[0] for seed in range(100)]
     assert 30 < sum(s < 0 for s in signs) < 70
