@@ -307,6 +307,17 @@ def test_sounds_of_another_rate_are_refused(tmp_path):
         Transformer(inputs(vocabulary=0, rate=32_000, seconds=0.5), architecture=str(audio_folder(tmp_path / "a", "ast")), reads="audio")
 
 
+def test_more_seconds_than_the_spectrogram_has_frames_are_refused(tmp_path):
+    place = str(audio_folder(tmp_path / "a", "ast"))
+    Transformer(inputs(vocabulary=0, rate=16_000, seconds=0.64), architecture=place, reads="audio")
+    with pytest.raises(ConfigError) as caught:
+        Transformer(inputs(vocabulary=0, rate=16_000, seconds=1.0), architecture=place, reads="audio")
+    assert str(caught.value) == (
+        "augment.audio.seconds = 1: this network hears 0.64 seconds at once (64 frames of 10 ms)\n"
+        "set augment.audio.seconds = 0.64 or less: prediction hears longer clips window by window"
+    )
+
+
 @pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values")  # the lowest lies between two frequencies, theirs as ours
 def test_filter_banks_are_those_of_the_feature_extractor():
     sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
