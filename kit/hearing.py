@@ -44,7 +44,8 @@ class Hearing:
         seconds           that a network hears at once: a random part in training, a window in prediction; shorter clips are heard whole
         hop_seconds       between the beginnings of two windows; 0 is half of `seconds`
         most_windows      of a clip; a longer one is heard in so many, evenly spread
-        pooling           of the windows' answers to the clip's: their mean, or for each answer its greatest
+        pooling           of the windows' answers to the clip's: their mean, or for each answer its greatest; those of classes of which a row has one
+                          are then divided by their sum
         shift             0..1, share of the silence behind a short clip that may stand before it
         gain_db           by which training makes a clip louder or quieter at most, drawn evenly
         invert            half of the training clips are turned upside down, which no ear hears and no spectrogram shows

@@ -344,6 +344,8 @@ class Neural:
             raise DataError("the training rows had no labels: this model finds what looks alike, and predicts no label")
         without = (self.prior - self.centre) / self.spread if self.loss.unit else self.prior
         raw = self._asked(rows, lambda given: predicted(self.loss, given), without)
+        if self.setup.task == "multiclass" and self.hearing is not None and self.hearing.pooling == "max":
+            raw /= raw.sum(axis=1, keepdims=True)
         return raw * self.spread + self.centre if self.loss.unit else raw
 
     def embed(self, rows: Examples) -> np.ndarray:
