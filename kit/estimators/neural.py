@@ -134,6 +134,7 @@ class Neural:
         train = seen(train, self.takes, self.optional)
         self.preparation.fit(train.features)
         self._check_mixing()
+        self._check_background()
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.setup.seed)
@@ -146,6 +147,7 @@ class Neural:
         if train.target is None:
             return self._begin()
         self._check_mixing()
+        self._check_background()
         self._fit_target(train.target)
         self.prior = self._mean_answer(train)
         plan = self._plan(len(train))
@@ -165,6 +167,11 @@ class Neural:
                 "set it to 0, or drop the columns: input.drop = [...]"
             )
 
+    def _check_background(self) -> None:
+        rate = self.preparation.inputs(1).rate
+        if self.hearing is not None and self.hearing.background and rate:
+            self.hearing.check_background(rate, self.setup.threads, self.setup.progress)
+
     def further(self, train: Examples) -> None:
         """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
 
@@ -177,6 +184,7 @@ class Neural:
         if self.loss.unit:
             self.loss.in_units_of(torch.tensor(self.spread, dtype=torch.float32))
         self.prior = self._mean_answer(train)
+        self._check_background()
         usual = self._plan(len(train))
         self.network.train()
         epochs = self.options["further_epochs"] or max(round(usual.epochs / 5), 1)
@@ -237,6 +245,7 @@ class Neural:
         else:
             learn, options["share"], options["hearing"] = needed("kit.zoo._masked_spectra", 'pretrain.method = "masked"').masked, options["share"] or 0.5, self.hearing
         self.preparation.fit(examples.features)
+        self._check_background()
         rows = self._prepared(examples.features)
         rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
         with torch.random.fork_rng(devices=[]):
