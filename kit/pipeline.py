@@ -69,7 +69,7 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else seen_before(config.model)), *_gallery_seen(work), *labelled],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else []), *seen_before(competition, learned is not None), *_gallery_seen(work), *labelled],
             layout=adapter.layout(metric.needs(task.gives)),
             flags=reporting.flags(competition, data),
         )

@@ -21,7 +21,8 @@ KINDS = ("adapters", "transforms", "encoders", "estimators", "zoo", "tasks", "lo
 _MODULES = ("metrics",)  # a metric is its module; every other part is the one class in its file
 _EXTRA_OF = {
     "torch": "neural", "pytorch_lightning": "neural", "safetensors": "neural", "timm": "image", "PIL": "image", "albumentations": "image",
-    "torchvision": "image", "transformers": "text", "tokenizers": "text", "soundfile": "audio", "soxr": "audio", "faiss": "retrieval", "lightly": "pretrain",
+    "torchvision": "image", "transformers": "text", "tokenizers": "text", "sentencepiece": "text", "google": "text", "soundfile": "audio", "soxr": "audio",
+    "faiss": "retrieval", "lightly": "pretrain",
     "pytorch_metric_learning": "retrieval", "catboost": "boost", "xgboost": "boost", "optuna": "tune", "kaggle": "kaggle",
     "ensemble_boxes": "detection", "numba": "tracking", "tensorboard": "logs", "mlflow": "mlflow", "wandb": "wandb",
 }  # fmt: skip
@@ -114,7 +115,8 @@ def _import(name: str, load: Callable[[], types.ModuleType]) -> types.ModuleType
             raise
         extra = _EXTRA_OF.get(library)
         how = f'pip install "competition-kit[{extra}]"' if extra else f"pip install {library}"
-        raise DependencyError(f'"{name}" needs {library}, which is not installed\n{how}') from error
+        called = "protobuf" if library == "google" else library
+        raise DependencyError(f'"{name}" needs {called}, which is not installed\n{how}') from error
 
 
 def _only_part(kind: str, module: types.ModuleType) -> Any:

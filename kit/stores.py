@@ -31,12 +31,13 @@ class Damaged(KitError):
     kind  one word of its medium: "truncated" begins well and does not go on to its end
     """
 
-    def __init__(self, kind: str, name: str):
+    def __init__(self, kind: str, name: str = ""):
+        """name  "" where a loader worker met it: torch makes it anew there, of the traceback alone"""
         super().__init__(kind, name)
         self.kind, self.name = kind, name
 
     def __str__(self) -> str:
-        return f"{self.name} is damaged: {self.kind}"
+        return f"{self.name} is damaged: {self.kind}" if self.name else self.kind.strip().rsplit("\n", 1)[-1].removeprefix(f"{__name__}.Damaged: ")
 
 
 class Store:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from kit.errors import ConfigError, shorten
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """name -> tensor of a file of weights, wrappers taken off. Raises ConfigError where it holds none."""
+def read(path: Path, part: str = "body") -> dict[str, Tensor]:
+    """name -> tensor of a file of weights, or of a part of the network that it is of, wrappers taken off. Raises ConfigError where it holds none."""
     if not path.is_file():
         raise ConfigError(f'model.weights = "{path}": no such file; expected "hub", "package", "none" or the path of a file of weights')
     held = _held(path)
@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Tensor]:
     tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)}
     if not tensors:
         raise ConfigError(f"{path} holds no weights: expected names and tensors")
-    for prefix in ("network.trunk.body.", "network.body.", "body.", "module."):
+    for prefix in (f"network.trunk.{part}.", f"network.{part}.", f"{part}.", "module."):
         if any(k.startswith(prefix) for k in tensors):
             tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     return tensors

@@ -60,6 +60,26 @@ def test_features_are_computed_once_and_read_back_after(tmp_path, monkeypatch):
     assert np.array_equal(gathered(train, test, SCHEMA, {}, how)[2]["photo"].features, first)
 
 
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_features_of_weights_that_were_replaced_are_computed_anew(kind, tmp_path, monkeypatch):
+    from kit.encoders.audio import Audio
+    from kit.encoders.image import Image as Pictures
+
+    weights = tmp_path / "weights.pt"
+    made = iter(np.arange(12, dtype=np.float32).reshape(2, 6, 1))
+    encoder, how = (Pictures if kind == "image" else Audio)(features="test_resnet", weights=str(weights)), Gathering(folder=tmp_path / "cache")
+    monkeypatch.setattr("kit.backbones.frozen_features", lambda *given, **others: next(made))
+
+    class Held:
+        key, there = "held", np.ones(6, bool)
+
+    found = []
+    for content in ("one", "one", "two"):
+        weights.write_text(content)
+        found.append(encoder._frozen(Held(), how).ravel().tolist())
+    assert found == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
 def test_features_that_no_package_holds_are_told_by_the_options_that_ask_for_them(tmp_path):
     pytest.importorskip("timm")
     options = {"image": {"features": "test_resnet", "weights": "package"}}

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("tokenizers")
 
+import torch
 from tokenizers import Tokenizer
 
 from kit.encoders import Encoders, Gathering, gathered
@@ -184,6 +185,30 @@ def test_frozen_features_are_columns_computed_once_and_missing_where_there_is_no
     assert np.allclose(of_test.dense[0], found.dense[0], atol=1e-5)
     monkeypatch.setattr("kit.huggingface.frozen_features", lambda *given, **others: pytest.fail("computed again"))
     assert np.array_equal(fitted(train, test, options, **how)[1].dense, found.dense, equal_nan=True)
+
+
+def test_frozen_features_of_a_checkpoint_that_was_replaced_are_computed_anew(checkpoint, tmp_path):
+    from transformers import AutoModel
+
+    train, how = frame(["red bike", "old"], ["fast", "red"]), {"takes": (), "folder": tmp_path / "cache"}
+    _, before, _ = fitted(train, None, {"features": checkpoint}, **how)
+    other = AutoModel.from_pretrained(checkpoint)
+    with torch.no_grad():
+        other.embeddings.word_embeddings.weight.mul_(-1)
+    other.save_pretrained(checkpoint)
+    _, after, _ = fitted(train, None, {"features": checkpoint}, **how)
+    assert not np.allclose(before.dense, after.dense)
+    _, again, _ = fitted(train, None, {"features": checkpoint, "weights": checkpoint}, **how)
+    assert np.array_equal(again.dense, after.dense)
+
+
+def test_windows_longer_than_the_frozen_encoder_reads_are_refused(checkpoint):
+    with pytest.raises(ConfigError) as caught:
+        fitted(frame(["red bike " * 400]), None, {"features": checkpoint, "most_tokens": 600}, takes=())
+    assert str(caught.value) == (
+        f'encoders.text.features = "{checkpoint}" reads 512 tokens at once, and a window has encoders.text.most_tokens = 600\n'
+        "set encoders.text.most_tokens = 512 or less: longer texts are cut into windows"
+    )
 
 
 def test_n_grams_stay_beside_frozen_features_and_neither_is_made_for_a_model_that_takes_tokens(checkpoint):

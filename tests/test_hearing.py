@@ -19,6 +19,13 @@ def loudness(x):
     return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)))
 
 
+def hum(path):
+    """A tone of 400 Hz."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 4000, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(1600) * 2 * np.pi * 0.1)).astype("<i2").tobytes())
+
+
 def test_windows_cover_a_clip_from_its_beginning_to_its_end():
     hearing = Hearing(seconds=1.0)
     assert hearing.windows(10, RATE) == hearing.windows(1000, RATE) == [0]
@@ -63,6 +70,14 @@ def test_gain_is_within_its_range_and_nothing_leaves_minus_one_to_one():
     assert np.abs(view(np.full(100, 0.9), 1, gain_db=60.0)).max() <= 1
 
 
+def test_a_clip_that_becomes_too_loud_keeps_its_form():
+    tone = 0.9 * np.sin(2 * np.pi * 50 * np.arange(1000) / RATE)
+    found = next(f for f in (view(tone, seed, gain_db=12.0) for seed in range(50)) if np.abs(f).max() > 0.99)
+    spectrum = np.abs(np.fft.rfft(found))
+    assert np.abs(found).max() <= 1 and found.dtype == np.float32
+    assert 20 * np.log10(np.delete(spectrum, 50).max() / spectrum[50]) < -80  # dB, all that is not the tone
+
+
 def test_half_of_the_clips_are_turned_upside_down():
     signs = [view(np.full(10, 0.5), seed, invert=True)[0] for seed in range(100)]
     assert 30 < sum(s < 0 for s in signs) < 70
@@ -76,15 +91,30 @@ def test_noise_is_as_far_below_the_clip_as_asked():
 
 def test_a_background_is_mixed_under_some_clips(tmp_path):
     pytest.importorskip("soundfile")
-    with wave.open(str(tmp_path / "hum.wav"), "wb") as file:
-        file.setparams((1, 2, 4000, 0, "NONE", ""))
-        file.writeframes((8000 * np.sin(np.arange(1600) * 2 * np.pi * 0.1)).astype("<i2").tobytes())
+    hum(tmp_path / "hum.wav")
     sound = np.sin(np.arange(1000) / 3).astype(np.float32) * 0.3
     given = {"background": str(tmp_path), "background_db": 10.0, "background_share": 0.5}
     added = [found - sound for seed in range(40) if not np.array_equal(found := view(sound, seed, **given), sound)]
     assert 10 < len(added) < 30
     assert {int(np.abs(np.fft.rfft(a)).argmax()) for a in added} <= {398, 399, 400, 401, 402}  # Hz, of a tone shorter than the view, begun anew
     assert 9.9 < min(loudness(sound) - loudness(a) for a in added) < 16
+
+
+def test_damaged_backgrounds_are_left_out_and_an_error_where_none_is_left(tmp_path):
+    pytest.importorskip("soundfile")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
+    (tmp_path / "empty.ogg").write_bytes(b"")
+    lines, hearing = [], Hearing(seconds=1.0, background=str(tmp_path), background_share=1.0)
+    with pytest.raises(ConfigError, match=r"2 of 2 sounds in augment\.audio\.background are damaged: broken\.wav, empty\.ogg\n.*expected a folder with sounds that can be read"):
+        hearing.check_background(RATE, 1, lines.append)
+    hum(tmp_path / "hum.wav")
+    hearing = Hearing(seconds=1.0, background=str(tmp_path), background_share=1.0)
+    hearing.check_background(RATE, 1, lines.append)
+    assert lines == ["2 of 3 sounds in augment.audio.background are damaged: broken.wav, empty.ogg; they are left out"]
+    for seed in range(20):
+        hearing.training_view(np.full(1000, 0.1, np.float32), RATE, np.random.default_rng(seed))
+    hearing.check_background(RATE, 1, lines.append)
+    assert len(lines) == 1
 
 
 def test_silence_stays_silence():

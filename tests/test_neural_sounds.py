@@ -1,10 +1,13 @@
 """Networks that hear: they learn, repeat to the byte whatever the number of workers, hear long clips window by window, and predict every row."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 pytest.importorskip("soundfile")  # the extra `audio`
 
+import soundfile
 import torch
 
 from kit.clips import Clips, gather
@@ -13,6 +16,7 @@ from kit.errors import ConfigError, DataError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural
 from kit.registry import find
+from kit.stores import Damaged
 
 RATE = 8000
 QUICK = {"epochs": 2, "batch_size": 16, "accelerator": "cpu", "workers": 0, "precision": "32-true", "channels_last": "yes"}
@@ -84,7 +88,10 @@ def test_a_long_clip_is_the_mean_of_its_windows_or_the_greatest_of_them():
     whole, *each = model.predict(given)
     np.testing.assert_allclose(whole, np.mean(each, axis=0), atol=1e-5)
     model.hearing.pooling = "max"
-    np.testing.assert_allclose(model.predict(given)[0], np.max(each, axis=0), atol=1e-5)
+    greatest = np.max(each, axis=0)
+    assert greatest.sum() > 1.0005
+    assert model.predict(given)[0].sum() == pytest.approx(1, abs=1e-9)
+    np.testing.assert_allclose(model.predict(given)[0], greatest / greatest.sum(), atol=1e-5)
 
 
 def test_answers_do_not_depend_on_the_other_rows():
@@ -108,6 +115,41 @@ def test_a_training_goes_on_after_a_stop_to_the_same_bytes(tmp_path, monkeypatch
         patch.setattr(Supervised, "on_train_epoch_end", killed)
         fitted(train, epochs=3, checkpoints=tmp_path)
     assert np.array_equal(fitted(train, epochs=3, checkpoints=tmp_path).predict(valid), whole)
+
+
+def test_sounds_are_not_mixed_where_other_columns_stand_beside_them():
+    train = recorded()
+    train.features.dense, train.features.dense_names = np.random.default_rng(0).normal(size=(len(train), 1)).astype(np.float32), ["size"]
+    fitted(train)
+    with pytest.raises(ConfigError) as caught:
+        fitted(train, heard=HEARD | {"mixup": 0.5})
+    assert str(caught.value) == (
+        "augment.audio.mixup = 0.5 mixes sounds alone, and this model looks at the other columns beside them\n"
+        "set it to 0, or drop the columns: input.drop = [...]"
+    )
+
+
+def test_damaged_backgrounds_do_not_end_a_training(tmp_path):
+    soundfile.write(tmp_path / "hum.wav", noisy(np.random.default_rng(0), 400, 0.5), RATE)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
+    heard = HEARD | {"background": str(tmp_path), "background_share": 1.0}
+    assert np.isfinite(fitted(recorded(), heard=heard).predict(recorded(4, seed=1))).all()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # tests have a core each
+def test_damage_that_a_loader_worker_meets_is_told_as_it_is_elsewhere():
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, row):
+            raise Damaged("truncated", "a.wav")
+
+    with pytest.raises(Damaged) as caught:
+        list(torch.utils.data.DataLoader(Rows(), num_workers=1))
+    assert str(caught.value) == "a.wav is damaged: truncated" == str(Damaged("truncated", "a.wav"))
+    again = pickle.loads(pickle.dumps(Damaged("truncated", "a.wav")))
+    assert (again.kind, again.name) == ("truncated", "a.wav")
 
 
 def test_a_table_without_sounds_and_wrong_options_say_so():

@@ -17,8 +17,9 @@ from kit.competition import open_competition
 from kit.config import read
 from kit.encoders import Features
 from kit.errors import ConfigError, DataError, DependencyError, KitError
-from kit.files import read_json
+from kit.files import read_json, write_json
 from kit.fitting import Says
+from kit.modelling import begun_with
 from kit.pretrain import pretrain
 from kit.unlabelled import Learned
 from kit.zoo._checkpoint import Progress
@@ -488,6 +489,24 @@ def test_no_label_moves_what_pictures_teach(pictures):
         row[-1] = {"left": "right", "right": "left"}[row[-1]]
     pictures.write()
     assert learned().read_bytes() == plain.read_bytes()
+
+
+def test_weights_of_frozen_features_are_recorded_and_another_file_of_their_name_makes_another_run(pictures):
+    from safetensors.torch import save_file as save
+
+    trunk = pytest.importorskip("timm").create_model("test_resnet", pretrained=False)
+    path = Path("pretrained/weights.safetensors")
+    path.parent.mkdir()
+    write_json(path.parent / "run.json", {"pretrained": "simclr", "pictures": 90})
+    save(trunk.state_dict(), path)
+    frozen = (*LINEAR, "encoders.image.features=test_resnet", f"encoders.image.weights={path}")
+    run = pictures.trained(*frozen)
+    assert read_json(run / "run.json")["exceptions"] == [f"{path} was pretrained on 90 pictures of train and test rows, without labels"]
+    assert read_json(pictures.trained(*frozen) / "run.json")["data"] == read_json(run / "run.json")["data"]
+    save({k: 2 * v for k, v in trunk.state_dict().items()}, path)
+    assert read_json(pictures.trained(*frozen) / "run.json")["data"] != read_json(run / "run.json")["data"]
+    assert open_competition("toy", overrides=["encoders.image.features=test_resnet", f"encoders.image.weights={path}"]).takes() == ("image",)
+    assert not begun_with(open_competition("toy", overrides=["encoders.image.features=test_resnet", f"encoders.image.weights={path}"])), "a network that looks itself has no frozen features"
 
 
 def test_a_later_run_starts_from_the_weights_and_records_it(pictures):

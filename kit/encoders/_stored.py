@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from kit.encoders import Features, Gathering
 from kit.errors import ConfigError
-from kit.files import whole
+from kit.files import fingerprint, whole
 from kit.stores import Block, Store
 
 
@@ -58,11 +59,13 @@ def beside(name: str, values: np.ndarray) -> Features:
     return Features(values, [f"{name}_{k}" for k in range(values.shape[1])], np.empty((len(values), 0), np.int32), [], [])
 
 
-def computed_once(how: Gathering, kind: str, told: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+def computed_once(how: Gathering, kind: str, told: str, begun: list[Path], make: Callable[[], np.ndarray]) -> np.ndarray:
     """(n, d) float32: what `make` gives, kept in the cache. What a network says of [model] is said of [encoders.KIND], which asked for its features.
 
-    told  all that decides the values
+    told   all that decides the values, besides the bytes of
+    begun  files that they are begun from: another checkpoint of the same name gives others
     """
+    told += f" {fingerprint(begun)}" if begun else ""
     path = None if how.folder is None else how.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.features.safetensors"
     if path is not None and path.is_file():
         return load_file(path)["features"]

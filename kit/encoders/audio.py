@@ -9,6 +9,7 @@ import numpy as np
 from kit.clips import Clips, Recordings, gather
 from kit.encoders import Gathering
 from kit.encoders._stored import Gathered, Stored, computed_once
+from kit.files import begun_from
 from kit.mels import log_mel
 
 _FORMAT = 2  # of the features: one more whenever equal sounds would give others
@@ -78,7 +79,7 @@ class Audio(Stored):
             values[~recordings.there] = np.nan
             return values
 
-        return computed_once(how, "audio", f"{_FORMAT} {recordings.key} {self.features} {self.weights}", made)
+        return computed_once(how, "audio", f"{_FORMAT} {recordings.key} {self.features} {self.weights}", begun_from(self.weights), made)
 
     def _columns(self, part: str, recordings: Recordings, how: Gathering) -> np.ndarray:
         """(n, d) float32 of one kind of features. Torch is imported only where a network is asked for."""

@@ -7,6 +7,7 @@ import numpy as np
 from kit.album import Album, Pictures, gather
 from kit.encoders import Gathering
 from kit.encoders._stored import Gathered, Stored, computed_once
+from kit.files import begun_from
 
 _LEAST_SIDE = 256  # pixels that pictures are kept at for features
 _PIXELS = 12  # side of the thumbnails that are the plainest features
@@ -72,7 +73,7 @@ class Image(Stored):
             values[~album.there] = np.nan
             return values
 
-        return computed_once(how, "image", f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}", made)
+        return computed_once(how, "image", f"{album.key} {self.features} {self.weights} {self.feature_size} {_PIXELS}", begun_from(self.weights), made)
 
 
 def _thumbnails(album: Album) -> np.ndarray:

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from kit.encoders import Features, Gathering
 from kit.encoders._stored import beside, computed_once
 from kit.errors import ConfigError, bullets
+from kit.files import begun_from
 
 _WORD = r"(?u)\b\w+\b"
 
@@ -102,7 +103,8 @@ class Text:
 
     def _frozen(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
         held = hashlib.sha256("".join(f"{len(text)} {text}" for text in texts).encode()).hexdigest()
-        return computed_once(how, "text", f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", lambda: self._asked(texts, how))
+        told, begun = f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", begun_from(self.features, self.weights)
+        return computed_once(how, "text", told, begun, lambda: self._asked(texts, how))
 
     def _asked(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
         """(n, d) float32 of the encoder for each text."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from kit.errors import ConfigError, shorten
 from kit.estimators import Setup
+from kit.hearing import Hearing
 from kit.losses._loss import Loss
 from kit.registry import find, installed
 from kit.transforms import Augment
@@ -12,11 +13,12 @@ from kit.zoo._optimizers import check_optimizer
 _LEAST = {"epochs": 0, "batch_size": 0, "lr": 0, "weight_decay": 0, "clip_norm": 0, "freeze_epochs": 0, "freeze_layers": 0, "devices": 1, "prefetch": 0, "further_epochs": 0}
 
 
-def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None) -> None:
+def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None, hearing: Hearing | None) -> None:
     """Raises ConfigError with all that is wrong.
 
     given    options of the training
     augment  of pictures, where the network looks at them
+    hearing  of sounds, where it hears them
     """
     embeds, problems = getattr(network, "embeds", False), []
     if setup.task not in loss.tasks or loss.embeds != embeds:
@@ -43,6 +45,8 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         problems.append("augment.mixup and augment.cutmix mix pictures alone, and this model looks at other columns beside them\nset both to 0")
     if augment is not None and augment.first_size not in (0, augment.size) and getattr(network, "bound_to", lambda **_: False)(**network_options):
         problems.append(f"augment.first_size = {augment.first_size}: this architecture is bound to one size of pictures\nset it to 0, or name another model.architecture")
+    if getattr(network, "optional", False) and hearing is not None and hearing.mixup:
+        problems.append("augment.audio.mixup mixes sounds alone, and this model looks at other columns beside them\nset it to 0")
     if loss.remembers and given["devices"] > 1:
         problems.append(f'train.loss = "{setup.loss}" remembers each row, which processes cannot share: set train.devices = 1')
     if problems:

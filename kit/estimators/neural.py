@@ -119,7 +119,7 @@ class Neural:
         if "audio" in self.takes:
             self.hearing = Hearing(**heard_options)
             self.views["audio"] = SoundViews(self.hearing)
-        check(setup, network, network_options, self.loss, self.options, self.augment)
+        check(setup, network, network_options, self.loss, self.options, self.augment, self.hearing)
         check_loggers(loggers)
         self.preparation = Preparation(numbers=numbers)
         self.network: torch.nn.Module | None = None
@@ -133,6 +133,8 @@ class Neural:
             return {}
         train = seen(train, self.takes, self.optional)
         self.preparation.fit(train.features)
+        self._check_mixing()
+        self._check_background()
         self._fit_target(train.target)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.setup.seed)
@@ -144,6 +146,8 @@ class Neural:
         self.preparation.fit(train.features)
         if train.target is None:
             return self._begin()
+        self._check_mixing()
+        self._check_background()
         self._fit_target(train.target)
         self.prior = self._mean_answer(train)
         plan = self._plan(len(train))
@@ -153,6 +157,20 @@ class Neural:
             if hasattr(self.network, "start"):
                 self.network.start()
             self._learn(train, plan, self._looking())
+
+    def _check_mixing(self) -> None:
+        """Raises ConfigError where sounds would be mixed and the columns beside them would not: a row's labels would be of another row's columns, too."""
+        inputs = self.preparation.inputs(1)
+        if self.hearing is not None and self.hearing.mixup and (inputs.dense or inputs.sizes or inputs.sparse):
+            raise ConfigError(
+                f"augment.audio.mixup = {self.hearing.mixup} mixes sounds alone, and this model looks at the other columns beside them\n"
+                "set it to 0, or drop the columns: input.drop = [...]"
+            )
+
+    def _check_background(self) -> None:
+        rate = self.preparation.inputs(1).rate
+        if self.hearing is not None and self.hearing.background and rate:
+            self.hearing.check_background(rate, self.setup.threads, self.setup.progress)
 
     def further(self, train: Examples) -> None:
         """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
@@ -166,6 +184,7 @@ class Neural:
         if self.loss.unit:
             self.loss.in_units_of(torch.tensor(self.spread, dtype=torch.float32))
         self.prior = self._mean_answer(train)
+        self._check_background()
         usual = self._plan(len(train))
         self.network.train()
         epochs = self.options["further_epochs"] or max(round(usual.epochs / 5), 1)
@@ -228,6 +247,7 @@ class Neural:
         else:
             learn, options["share"], options["hearing"] = needed("kit.zoo._masked_spectra", 'pretrain.method = "masked"').masked, options["share"] or 0.5, self.hearing
         self.preparation.fit(examples.features)
+        self._check_background()
         rows = self._prepared(examples.features)
         rows = replace(rows, target=torch.zeros(len(rows)), weight=torch.ones(len(rows)))
         with torch.random.fork_rng(devices=[]):
@@ -337,6 +357,8 @@ class Neural:
             raise DataError("the training rows had no labels: this model finds what looks alike, and predicts no label")
         without = (self.prior - self.centre) / self.spread if self.loss.unit else self.prior
         raw = self._asked(rows, lambda given: predicted(self.loss, given), without)
+        if self.setup.task == "multiclass" and self.hearing is not None and self.hearing.pooling == "max":
+            raw /= raw.sum(axis=1, keepdims=True)
         return raw * self.spread + self.centre if self.loss.unit else raw
 
     def embed(self, rows: Examples) -> np.ndarray:

@@ -10,6 +10,7 @@ from kit.errors import ConfigError
 from kit.zoo._inputs import Inputs
 
 _RATE = 16_000  # samples a second, of all these encoders
+_FRAME_MS = 10  # from one frame of filter banks to the next
 _SPECTRA = ("audio-spectrogram-transformer",)
 _MEAN, _DEVIATION = -4.2677393, 4.5689974  # of AudioSet's filter banks, as ASTFeatureExtractor has them
 
@@ -19,10 +20,16 @@ class Heard(nn.Module):
 
 
 def heard_by(config: Any, inputs: Inputs) -> Heard:
-    """How the architecture is given sounds. Raises ConfigError for one that takes none, and for sounds of another rate."""
+    """How the architecture is given sounds. Raises ConfigError for one that takes none, for sounds of another rate, and for more than it hears at once."""
     if inputs.rate != _RATE:
         raise ConfigError(f"encoders.audio.rate = {inputs.rate}: this network hears {_RATE} samples a second\nset encoders.audio.rate = {_RATE}")
     if config.model_type in _SPECTRA:
+        most = config.max_length * _FRAME_MS / 1000
+        if inputs.seconds > most + 1e-9:
+            raise ConfigError(
+                f"augment.audio.seconds = {inputs.seconds:g}: this network hears {most:g} seconds at once ({config.max_length} frames of {_FRAME_MS} ms)\n"
+                f"set augment.audio.seconds = {most:g} or less: prediction hears longer clips window by window"
+            )
         return _Spectra(config)
     if hasattr(config, "conv_stride"):
         config.apply_spec_augment = False  # its random numbers are numpy's, which no seed of the training reaches

@@ -58,7 +58,8 @@ class AudioCnn(Sounding):
 
     def start(self) -> None:
         if self.weights != "none":
-            files.fill(self.body, files.read(Path(self.weights)), self.weights)
+            for part, own in (("body", self.body), ("bands", self.bands)):  # what the body has learned from are bands as that norm gives them
+                files.fill(own, files.read(Path(self.weights), part), self.weights)
 
     def layers(self) -> dict[str, int]:
         """Parameter -> its layer, from 0 at the input."""

@@ -88,7 +88,10 @@ class Fusion(nn.Module):
             except KitError as error:
                 problems.append(f"model.{kind}.name: {error}")
                 continue
-            problems += check_options(part, options, f"model.{kind}")
+            wrong = check_options(part, options, f"model.{kind}")
+            if not wrong and hasattr(part, "problems_of"):
+                wrong = [problem.replace("model.", f"model.{kind}.") for problem in part.problems_of(**options)]
+            problems += wrong
             if kind not in takes_of(part, options):
                 problems.append(f'model.{kind}.name = "{given.get("name", _USUAL[kind])}" is no network for columns of kind {kind}')
         return problems

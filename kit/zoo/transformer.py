@@ -14,6 +14,7 @@ from kit.zoo._beside import Beside
 from kit.zoo._inputs import Inputs
 from kit.zoo._waveforms import Heard, heard_by
 
+_USUAL = "microsoft/deberta-v3-base"
 _BLOCK = re.compile(r"(?:^|\.)(?:layer|layers|h|block|blocks)\.(\d+)\.")
 
 
@@ -26,7 +27,7 @@ class Transformer(nn.Module):
         self,
         inputs: Inputs,
         *,
-        architecture: str = "microsoft/deberta-v3-base",
+        architecture: str = _USUAL,
         weights: str = "hub",
         reads: Literal["text", "audio"] = "text",
         pooling: Literal["mean", "cls", "attention"] = "mean",
@@ -71,7 +72,17 @@ class Transformer(nn.Module):
         return (reads,)
 
     @staticmethod
-    def tokenizer_for(*, architecture: str = "microsoft/deberta-v3-base", weights: str = "hub", reads: str = "text", width: int = 0, **options: Any) -> str:
+    def problems_of(*, architecture: str = _USUAL, reads: str = "text", **options: Any) -> list[str]:
+        """What is wrong with the options, as sentences."""
+        if reads != "audio" or architecture != _USUAL:
+            return []
+        return [
+            f'model.reads = "audio": model.architecture = "{architecture}" reads texts\n'
+            'name one like AST, wav2vec2, HuBERT or WavLM, such as model.architecture = "MIT/ast-finetuned-audioset-10-10-0.4593", or a folder'
+        ]
+
+    @staticmethod
+    def tokenizer_for(*, architecture: str = _USUAL, weights: str = "hub", reads: str = "text", width: int = 0, **options: Any) -> str:
         """Where the tokenizer of a network with these options is read from; "" where it is learned from the training rows."""
         if reads != "text":
             return ""
@@ -160,10 +171,4 @@ def _check_reads(config: Any, architecture: str, inputs: Inputs) -> None:
             f'model.architecture = "{architecture}" knows {known} tokens, and the texts have {inputs.vocabulary}\n'
             "its folder lacks the tokenizer that its weights were learned with"
         )
-    places = getattr(config, "max_position_embeddings", 0) or inputs.longest
-    places -= 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # which count from behind the padding
-    if places < inputs.longest:
-        raise ConfigError(
-            f'model.architecture = "{architecture}" reads {places} tokens at once, and a window has encoders.text.most_tokens = {inputs.longest}\n'
-            f"set encoders.text.most_tokens = {places} or less: longer texts are cut into windows"
-        )
+    huggingface.check_places(config, architecture, inputs.longest)

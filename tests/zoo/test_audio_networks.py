@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from kit.errors import ConfigError
 from kit.registry import check_options, find
@@ -40,6 +41,17 @@ def test_a_network_answers_and_learns_whatever_its_options_are(name, options):
 @pytest.mark.parametrize("options", [{"colours": "changes"}, {"pooling": "own"}, {"size": 64}])
 def test_a_spectrogram_is_a_picture_of_any_kind(options):
     assert torch.isfinite(made("spectrogram", **options)(batch())).all()
+
+
+def test_pretrained_weights_bring_the_norm_of_the_bands_that_the_body_learned_from(tmp_path):
+    other = made("audio_cnn").train()
+    for seed in range(3):
+        other(batch(seed=seed))
+    save_file({f"network.{k}": v.contiguous() for k, v in other.state_dict().items()}, tmp_path / "model.safetensors")
+    network = made("audio_cnn", weights=str(tmp_path / "model.safetensors"))
+    network.start()
+    lacking = [k for k, v in network.state_dict().items() if k.startswith(("body.", "bands.")) and not torch.equal(v, other.state_dict()[k])]
+    assert not lacking
 
 
 def test_an_architecture_that_is_bound_to_a_size_sees_the_spectrogram_stretched_to_it():

@@ -93,3 +93,5 @@ def test_mistakes_in_the_encoders_options_are_said_together():
 def test_mixing_pictures_alone_is_refused():
     with pytest.raises(ConfigError, match="augment.mixup and augment.cutmix mix pictures alone"):
         build(augment={"mixup": 0.2})
+    with pytest.raises(ConfigError, match="augment.audio.mixup mixes sounds alone"):
+        build(augment={"audio": {"mixup": 0.2}})

@@ -1,20 +1,23 @@
 """The transformer of the zoo, on made architectures: what it pools, which layers it has, where its weights and tokenizers come from."""
 
+import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers")
 
+import sentencepiece
 from transformers import ASTFeatureExtractor, AutoConfig, AutoModel, BertTokenizerFast
 
 from kit import huggingface
 from kit.encoders import Examples, Features
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DependencyError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural
 from kit.files import write_json
@@ -144,6 +147,35 @@ def test_weights_of_another_architecture_are_refused(folder, tmp_path):
         network.start()
 
 
+@pytest.fixture
+def pieces(tmp_path):
+    """A checkpoint as the hub has DeBERTa-v3: its tokenizer is a model of the library sentencepiece, without a tokenizer.json."""
+    place, model = tmp_path / "deberta", io.BytesIO()
+    named = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    asked = {"vocab_size": 40, "hard_vocab_limit": False, "user_defined_symbols": ["[MASK]"], "minloglevel": 2}
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["red bike old bike fast car", "a quick red fox"] * 20), model_writer=model, **named, **asked)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    AutoModel.from_config(AutoConfig.for_model("deberta-v2", vocab_size=64, **sizes)).save_pretrained(place)
+    (place / "spm.model").write_bytes(model.getvalue())
+    write_json(place / "tokenizer_config.json", {"do_lower_case": False, "vocab_type": "spm"})
+    huggingface.tokenizer.cache_clear()
+    yield str(place)
+    huggingface.tokenizer.cache_clear()
+
+
+def test_a_tokenizer_without_a_tokenizer_json_is_read(pieces):
+    told = huggingface.tokenizer(pieces)
+    assert {k: v for k, v in told.items() if k != "json"} == {"first": [1], "between": [2], "last": [2], "padding": 0, "masked": 4}
+    assert dict(json.loads(told["json"])["model"]["vocab"]).keys() >= {"\u2581fox", "[MASK]"}
+
+
+def test_what_reads_such_a_tokenizer_is_named_where_it_is_not_installed(pieces, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(DependencyError) as caught:
+        huggingface.tokenizer(pieces)
+    assert str(caught.value) == f'"{pieces}" needs sentencepiece, which is not installed\npip install "competition-kit[text]"'
+
+
 def test_options_tell_what_is_taken_and_whose_tokenizer_it_is(folder):
     assert Transformer.takes_for(**MADE) == ("text",) and Transformer.takes_for(reads="audio") == ("audio",)
     assert Transformer.tokenizer_for(**MADE) == "" == Transformer.tokenizer_for(reads="audio")
@@ -250,9 +282,40 @@ def test_sounds_are_heard_and_what_lies_behind_their_end_is_not(kind, tmp_path):
     assert not torch.allclose(network({"sound": sound.flip(1), "sound_length": batch["sound_length"]})[0], given[0])
 
 
+def test_what_only_masking_needs_is_not_made_so_that_checkpoints_may_lack_it_and_every_parameter_learns(tmp_path):
+    place = audio_folder(tmp_path / "wav2vec2", "wav2vec2")
+    held = load_file(place / "model.safetensors")
+    assert held.pop("masked_spec_embed") is not None
+    save_file(held, place / "model.safetensors", metadata={"format": "pt"})
+    network = Transformer(inputs(vocabulary=0, rate=16_000, seconds=0.5), architecture=str(place), reads="audio").train()
+    network.start()
+    network({"sound": torch.rand(2, 8000) - 0.5, "sound_length": torch.tensor([8000, 4000])}).square().sum().backward()
+    assert not [n for n, p in network.named_parameters() if p.grad is None], "several processes wait for the gradient of each"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_hearing_with_an_architecture_for_texts_is_refused_before_any_data_is_read(nested):
+    setup = Setup(task="multiclass", outputs=2, loss="cross_entropy", threads=1)
+    network, given, named = (Fusion, {"audio": {"name": "transformer", "reads": "audio"}}, "model.audio.") if nested else (Transformer, {"reads": "audio"}, "model.")
+    with pytest.raises(ConfigError) as caught:
+        Neural(setup, network, given)
+    assert str(caught.value).startswith(f'{named}reads = "audio": {named}architecture = "microsoft/deberta-v3-base" reads texts\nname one like AST')
+
+
 def test_sounds_of_another_rate_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="set encoders.audio.rate = 16000"):
         Transformer(inputs(vocabulary=0, rate=32_000, seconds=0.5), architecture=str(audio_folder(tmp_path / "a", "ast")), reads="audio")
+
+
+def test_more_seconds_than_the_spectrogram_has_frames_are_refused(tmp_path):
+    place = str(audio_folder(tmp_path / "a", "ast"))
+    Transformer(inputs(vocabulary=0, rate=16_000, seconds=0.64), architecture=place, reads="audio")
+    with pytest.raises(ConfigError) as caught:
+        Transformer(inputs(vocabulary=0, rate=16_000, seconds=1.0), architecture=place, reads="audio")
+    assert str(caught.value) == (
+        "augment.audio.seconds = 1: this network hears 0.64 seconds at once (64 frames of 10 ms)\n"
+        "set augment.audio.seconds = 0.64 or less: prediction hears longer clips window by window"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values")  # the lowest lies between two frequencies, theirs as ours
