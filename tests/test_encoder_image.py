@@ -106,3 +106,17 @@ def test_new_rows_are_gathered_without_training_rows(tmp_path):
     _, test = frames(tmp_path)
     train, rows, stores = gathered(None, test, SCHEMA, {}, Gathering())
     assert train is None and rows["photo"].tolist() == [0, 1] and len(stores["photo"].features) == 2
+
+
+@pytest.mark.parametrize("options, side", [({"feature_size": 512}, 512), ({}, 256), ({"features": "vit_small_patch14_dinov2"}, 518)])
+def test_pictures_are_kept_as_large_as_the_network_of_their_features_looks_at_them(tmp_path, monkeypatch, options, side):
+    Image.new("RGB", (900, 700)).save(tmp_path / "large.png")
+    frame, seen = pd.DataFrame({"photo": [str(tmp_path / "large.png")]}, index=pd.Index(["a"], name="id")), []
+
+    def features(album, architecture, **told):
+        seen.append(min(album[0].shape[:2]))
+        return np.zeros((len(album), 1), np.float32)
+
+    monkeypatch.setattr("kit.backbones.frozen_features", features)
+    gathered(frame, frame.iloc[:0], {"photo": Column("image")}, {"image": {"features": "tf_efficientnet_lite0", "weights": "package"} | options}, Gathering())
+    assert seen == [side]

@@ -8,6 +8,7 @@ from kit import fitting
 from kit.encoders import Examples, Features
 from kit.estimators import Setup
 from kit.estimators.constant import Constant
+from kit.estimators.kmeans import Kmeans
 from kit.estimators.knn import Knn
 from kit.tasks.multiclass import Multiclass
 
@@ -27,7 +28,7 @@ def task() -> Multiclass:
     return made
 
 
-@pytest.mark.parametrize("part", [Constant, Knn])
+@pytest.mark.parametrize("part", [Constant, Kmeans, Knn])
 def test_blocks_give_what_all_at_once_would(part, monkeypatch):
     model, asked, sizes = part(Setup(task="multiclass", outputs=300, loss="cross_entropy", threads=1)), examples(1000), []
     model.fit(examples(900, target=True), {})
@@ -50,3 +51,12 @@ def test_neighbours_of_many_classes_are_counted_as_those_of_few():
     shares = model.predict(known)
     assert shares.shape == (900, 300) and np.allclose(shares.sum(axis=1), 1) and ((shares > 0).sum(axis=1) <= 3).all()
     assert (shares[np.arange(900), known.target] > 0).all()  # each row is its own neighbour
+
+
+def test_a_cluster_has_the_weighted_shares_of_its_classes():
+    known = examples(900, target=True)
+    known.weight = np.linspace(0.5, 1.5, 900)
+    model = Kmeans(Setup(task="multiclass", outputs=300, loss="cross_entropy", threads=1), clusters=1, smoothing=0.0)
+    model.fit(known, {})
+    shares = np.bincount(known.target, weights=known.weight, minlength=300) / known.weight.sum()
+    assert np.allclose(model.predict(known), shares)

@@ -180,6 +180,12 @@ def test_out_of_fold_rows_of_repeats_are_averaged(table):
     assert len(read_json(run / "run.json")["score"]["folds"]) == 6
 
 
+def test_classes_are_validated_in_repeats_too(table):
+    """Only where what is right hangs on the fold, as of an open set, must there be one split."""
+    run = table.trained("output.task=multiclass", "score.metric=accuracy", *CONSTANT, "score.folds.repeats=2")
+    assert len(read_json(run / "run.json")["score"]["folds"]) == 4
+
+
 # what predicts the test rows
 
 
