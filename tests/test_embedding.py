@@ -78,7 +78,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("loss", ["arcface", "sub_centre_arcface", "curricular", "dynamic_margin"])
-@pytest.mark.parametrize("options", [{"ema": 0.9}, {"optimizer": "sgd", "sampling": "classes"}, {"augment": {"size": 16, "recipe": "light", "mixup": 0.5}}])
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"optimizer": "sgd", "sampling": "classes"}, {"head_epochs": 2, "freeze_layers": 1}, {"augment": {"size": 16, "recipe": "light", "mixup": 0.5}}])
 def test_a_killed_training_goes_on_to_the_same_bytes_with_the_weights_of_its_loss(loss, options, tmp_path):
     options, lines = options | {"loss": loss, "epochs": 3}, []
 

@@ -12,7 +12,7 @@ from kit.errors import ConfigError, DataError, TrainingError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural
 from kit.registry import find
-from kit.zoo import _measure
+from kit.zoo import _head, _measure, _supervised
 from kit.zoo._loading import Order
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import optimizer_for, optimizer_names, shares_of_lr
@@ -210,6 +210,43 @@ def test_what_a_network_itself_keeps_fixed_never_learns(asked):
     model._build = fixing
     model.fit(drawn(), {})
     assert model.network.last.bias.tolist() == [0.25] * len(model.network.last.bias)
+
+
+def test_a_head_that_begins_alone_learns_while_the_body_stands_still(monkeypatch):
+    started, kept = {}, _supervised.Supervised.on_train_start
+
+    def look(self):
+        started.update({k: v.clone() for k, v in self.network.state_dict().items()})
+        kept(self)
+
+    monkeypatch.setattr(_supervised.Supervised, "on_train_start", look)
+    lines = []
+    model = build(progress=lines.append, head_epochs=5, freeze_layers=2, lr=0.05)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.preparation.fit(drawn().features)
+        start = model._build().state_dict()
+    model.fit(drawn(), {})
+    statistics = {k for k in start if "running" in k or "batches_tracked" in k}
+    assert all(torch.equal(started[k], start[k]) for k in start if k not in statistics and not k.startswith("last"))
+    assert not torch.equal(started["last.weight"], start["last.weight"])
+    assert torch.equal(started["body.1.running_mean"], start["body.1.running_mean"])  # a frozen layer's
+    assert not torch.equal(started["body.4.running_mean"], start["body.4.running_mean"])
+    assert lines[0].startswith("the head alone, 5 epochs: loss 0.") and all(p.requires_grad for p in model.network.parameters())
+    labelled = drawn(100, seed=1)
+    model.network.load_state_dict(started)
+    assert (model.predict(labelled).argmax(axis=1) == labelled.target).mean() > 0.8  # on what a body from nothing sees
+
+
+def test_features_of_a_head_that_begins_alone_belong_to_their_rows():
+    rows = drawn(20)
+    model = build(head_epochs=1)
+    model.fit(rows, {})
+    prepared, plan = model._training_rows(rows), replace(model._plan(20), batch_size=20, batches=1)
+    found = _head._features(model.network, model.network.top(), prepared, model.views, plan, model._looking(), model._feeding(), torch.device("cpu"))
+    batch = {"image": torch.from_numpy(np.stack([rows.features.media["photo"][n] for n in range(20)])).permute(0, 3, 1, 2)}
+    with torch.no_grad():
+        torch.testing.assert_close(found, model.network.features(batch), rtol=1e-4, atol=1e-4)
 
 
 def test_more_frozen_layers_than_there_are_is_an_error():

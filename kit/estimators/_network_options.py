@@ -10,7 +10,7 @@ from kit.registry import find, installed
 from kit.transforms import Augment
 from kit.zoo._optimizers import check_optimizer
 
-_LEAST = {"epochs": 0, "batch_size": 0, "lr": 0, "weight_decay": 0, "clip_norm": 0, "freeze_epochs": 0, "freeze_layers": 0, "devices": 1, "prefetch": 0, "further_epochs": 0}
+_LEAST = {"epochs": 0, "batch_size": 0, "lr": 0, "weight_decay": 0, "clip_norm": 0, "head_epochs": 0, "freeze_epochs": 0, "freeze_layers": 0, "devices": 1, "prefetch": 0, "further_epochs": 0}
 
 
 def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Loss, given: dict[str, Any], augment: Augment | None, hearing: Hearing | None) -> None:
@@ -36,7 +36,7 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         check_optimizer(given["optimizer"])
     except ConfigError as error:
         problems.append(str(error))
-    for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head")):
+    for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head"), ("head_epochs", "top")):
         if given[key] not in (0, 1.0) and not hasattr(network, asked):
             problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
     if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):

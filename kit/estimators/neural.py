@@ -26,6 +26,7 @@ from kit.space import Choice, Real, Whole
 from kit.transforms import Augment
 from kit.zoo._asking import of_media, of_tables
 from kit.zoo._checkpoint import Progress, alone, read
+from kit.zoo._head import begin as begin_head
 from kit.zoo._measure import measured
 from kit.zoo._optimizers import Schedule
 from kit.zoo._preparation import Preparation, Rows
@@ -60,6 +61,7 @@ class Neural:
         sampling: Literal["rows", "classes"] = "rows",
         lr: float = 0.0,
         layer_decay: float = 1.0,
+        head_epochs: int = 0,
         freeze_epochs: int = 0,
         freeze_layers: int = 0,
         weight_decay: float = 0.1,
@@ -85,7 +87,8 @@ class Neural:
         sampling       of an epoch: each row once, or as many rows in all, of each class equally many
         lr             at its highest, per step; 0 is what suits the network
         layer_decay    0..1, what a layer's lr is multiplied by for each layer above it
-        freeze_epochs  first epochs in which only the head learns
+        head_epochs    before the first: epochs of the head alone, on features of one random view of each row that are computed once
+        freeze_epochs  first epochs in which only the head learns, with a new view of each row in each
         freeze_layers  first layers, counted from the stem, that never learn: less to spoil, and a quicker step
         weight_decay   per step, times lr; none for biases, norms and tables with sparse gradients
         optimizer      adamw, nadam, sgd, or another of torch or timm by its name
@@ -156,7 +159,7 @@ class Neural:
             self.network = self._build()
             if hasattr(self.network, "start"):
                 self.network.start()
-            self._learn(train, plan, self._looking())
+            self._learn(train, plan, self._looking(), self.options["head_epochs"])
 
     def _check_mixing(self) -> None:
         """Raises ConfigError where sounds would be mixed and the columns beside them would not: a row's labels would be of another row's columns, too."""
@@ -193,7 +196,7 @@ class Neural:
             plan = replace(usual, epochs=epochs, lr=_FURTHER_LR * usual.lr, freeze_epochs=0, seed=usual.seed + 1)
             self._learn(train, plan, replace(self._looking(), first_side=0))
 
-    def _learn(self, train: Examples, plan: Plan, looking: Looking) -> None:
+    def _learn(self, train: Examples, plan: Plan, looking: Looking, head_epochs: int = 0) -> None:
         setup = self.setup
         identity = self._identity(train, plan, looking)
         progress = read(setup.checkpoints, identity) if setup.checkpoints else Progress()
@@ -205,6 +208,9 @@ class Neural:
         else:
             rows = self._training_rows(train)
             feeding = self._feeding()
+            if head_epochs and not progress.epochs:
+                device = device_of(self.options["accelerator"])
+                begin_head(self.network, self.loss, rows, self.views, plan, looking, feeding, device, epochs=head_epochs, progress=setup.progress)
             module = Supervised(
                 self.network, self.loss, rows, train.ids, plan, progress, setup.checkpoints, identity, self.views, looking, feeding
             )

@@ -5,6 +5,7 @@ All that is random in an epoch comes from the seed and the epoch's number, so a 
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
+from kit.zoo._depthwise import QuickDepthwise
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._mixing import mixed
@@ -217,7 +219,8 @@ class Supervised(pytorch_lightning.LightningModule):
         """The sum of the rows' weighted losses: the weights make it the mean over the step's rows."""
         target, weight, remembered = batch["target"], batch["weight"], [batch["rows"]] if self.loss.remembers else []
         batch, partners, own = self._mixed(batch)
-        logits = self.network(batch)
+        with QuickDepthwise() if self.rows.media else nullcontext():
+            logits = self.network(batch)
         losses = row_losses(self.loss, logits, target, *remembered) * weight
         if partners is not None:
             losses = own * losses + (1 - own) * row_losses(self.loss, logits, target[partners]) * weight[partners]

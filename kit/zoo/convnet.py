@@ -47,6 +47,10 @@ class Convnet(nn.Module):
     def head(self) -> set[str]:
         return {name for name, _ in self.named_parameters() if name.startswith("last.")}
 
+    def top(self) -> nn.Module:
+        """The module that makes the outputs of the pooled features."""
+        return self.last
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, outputs)"""
         return self.last(self.drop(self.features(batch)))

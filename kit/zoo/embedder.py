@@ -84,6 +84,10 @@ class Embedder(nn.Module):
         """The parameters that are never pretrained."""
         return {name for name, _ in self.named_parameters() if not name.startswith("trunk.")}
 
+    def top(self) -> nn.Module:
+        """The module that makes the embeddings of the pooled features."""
+        return self.project
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, width) embeddings of any length."""
         return self.project(self.drop(self._pooled(batch)))

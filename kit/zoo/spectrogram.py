@@ -71,6 +71,10 @@ class Spectrogram(Sounding):
         """The parameters that are never pretrained."""
         return {name for name, _ in self.named_parameters() if not name.startswith("trunk.")}
 
+    def top(self) -> nn.Module:
+        """The module that makes the outputs of the pooled features."""
+        return self.last
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, outputs)"""
         return self.last(self.drop(self.features(batch)))

@@ -52,6 +52,10 @@ class Timm(nn.Module):
         own = {id(p) for p in self.body.get_classifier().parameters()}
         return {name for name, p in self.named_parameters() if id(p) in own}
 
+    def top(self) -> nn.Module:
+        """The module that makes the outputs of the pooled features."""
+        return self.body.get_classifier()
+
     @property
     def width(self) -> int:
         """Of the pooled features under the head."""

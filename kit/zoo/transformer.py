@@ -124,6 +124,10 @@ class Transformer(nn.Module):
         """The parameters that are never pretrained."""
         return {name for name, _ in self.named_parameters() if not name.startswith("body.")}
 
+    def top(self) -> nn.Module:
+        """The module that makes the outputs of the pooled features."""
+        return self.last
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(n, outputs)"""
         return self.last(self.drop(self.features(batch)))
