@@ -28,10 +28,14 @@ def begin(
     Held in memory are the features, rows x width in float32.
     """
     torch.set_num_threads(plan.threads)
+    own = fixed(network)
     top = network.to(device).top()
     loss.to(device)
     if feeding.channels_last:
         network.to(memory_format=torch.channels_last)
+    network.train()  # norms of batches, as the training that follows has them: a head that knows others would begin anew
+    if plan.freeze_layers:
+        freeze(network, first_layers(network, plan.freeze_layers) | own)
     features = _features(network, top, rows, views, plan, looking, feeding, device)
     target, weight = rows.target.to(device), rows.weight.to(device)
     optimizer = optimizer_for(nn.ModuleList([top, loss]), plan.optimizer, lr=plan.lr, weight_decay=plan.weight_decay)
@@ -53,7 +57,7 @@ def begin(
     progress(f"the head alone, {epochs} epochs: loss {total / plan.batches:.4f}")
     network.cpu()
     loss.cpu()
-    network.train()
+    freeze(network, own)  # what was frozen is there again for whoever looks at it
 
 
 @torch.no_grad()
@@ -63,9 +67,6 @@ def _features(
     """(n, width) float32 of what the head is given, on the processor, or on the device where it is one."""
     found: list[Tensor] = []
     hook = top.register_forward_pre_hook(lambda module, given: found.append(given[0].float().cpu()))
-    network.train()  # norms of batches, as the training that follows has them: a head that knows others would begin anew
-    if plan.freeze_layers:
-        freeze(network, first_layers(network, plan.freeze_layers) | fixed(network))
     half = HALVES.get(feeding.precision)
     side = looking.first_side or looking.side
     parts = torch.tensor_split(torch.randperm(len(rows)), plan.batches)
