@@ -232,10 +232,8 @@ def test_a_head_that_begins_alone_learns_while_the_body_stands_still(monkeypatch
     assert not torch.equal(started["last.weight"], start["last.weight"])
     assert torch.equal(started["body.1.running_mean"], start["body.1.running_mean"])  # a frozen layer's
     assert not torch.equal(started["body.4.running_mean"], start["body.4.running_mean"])
-    assert lines[0].startswith("the head alone, 5 epochs: loss 0.") and all(p.requires_grad for p in model.network.parameters())
-    labelled = drawn(100, seed=1)
-    model.network.load_state_dict(started)
-    assert (model.predict(labelled).argmax(axis=1) == labelled.target).mean() > 0.8  # on what a body from nothing sees
+    assert lines[0].startswith("the head alone, 5 epochs: loss ") and all(p.requires_grad for p in model.network.parameters())
+    assert float(lines[0].split()[-1]) < 0.6  # what halves are worth in a body from nothing; guessing is 0.69
 
 
 def test_features_of_a_head_that_begins_alone_belong_to_their_rows():

@@ -43,10 +43,10 @@ def begin(
     top.train()
     for epoch in range(epochs):
         total = 0.0
-        for step, some in enumerate(torch.tensor_split(torch.randperm(len(rows)).to(device), plan.batches)):
+        for step, some in enumerate(torch.tensor_split(torch.randperm(len(rows)), plan.batches)):
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * shares[epoch * plan.batches + step]
-            remembered = [some] if loss.remembers else []
+            remembered = [some.to(device)] if loss.remembers else []
             value = (row_losses(loss, top(features[some].to(device)), target[some], *remembered) * weight[some]).mean()
             optimizer.zero_grad()
             value.backward()
@@ -64,7 +64,7 @@ def begin(
 def _features(
     network: nn.Module, top: nn.Module, rows: Rows, views: dict[str, Views], plan: Plan, looking: Looking, feeding: Feeding, device: torch.device
 ) -> Tensor:
-    """(n, width) float32 of what the head is given, on the processor, or on the device where it is one."""
+    """(n, width) float32 of what the head is given, in the processor's memory."""
     found: list[Tensor] = []
     hook = top.register_forward_pre_hook(lambda module, given: found.append(given[0].float().cpu()))
     half = HALVES.get(feeding.precision)
