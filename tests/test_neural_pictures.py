@@ -320,9 +320,10 @@ def test_the_measurement_leaves_nothing_open_and_changes_nothing():
     assert build(**QUICK).measure(drawn()) | {"prefetch": 0} == {"precision": "32-true", "channels_last": "yes", "workers": 0, "prefetch": 0}
 
 
-def test_a_way_that_is_hopeless_is_tried_once(monkeypatch):
+@pytest.mark.parametrize("half, turns", [(10.0, 1), (2.0, 2), (1.4, 1 + _measure._ROUNDS)])
+def test_a_way_that_is_hopeless_is_tried_once_and_one_that_is_beaten_twice(monkeypatch, half, turns):
     """Half precision on a processor without it: the other ways go on, and it is never chosen."""
-    took, calls, now = {"32-true": 1.0, "bf16-mixed": 10.0}, [], [0.0]
+    took, calls, now = {"32-true": 1.0, "bf16-mixed": half}, [], [0.0]
 
     def taking(network, loss, plan, device, precision, channels_last):
         def take(batch):
@@ -335,8 +336,18 @@ def test_a_way_that_is_hopeless_is_tried_once(monkeypatch):
     monkeypatch.setattr(_measure, "_taking", taking)
     monkeypatch.setattr(_measure.time, "perf_counter", lambda: now[0])
     seconds = _measure._steps(None, None, {}, None, torch.device("cpu"), [("32-true", "no"), ("bf16-mixed", "no")])
-    assert seconds == {("32-true", "no"): 1.0, ("bf16-mixed", "no"): 10.0}
-    assert calls.count("bf16-mixed") == 1 and calls.count("32-true") == 1 + _measure._ROUNDS
+    assert seconds == {("32-true", "no"): 1.0, ("bf16-mixed", "no"): pytest.approx(half)}
+    assert calls.count("bf16-mixed") == turns and calls.count("32-true") == 1 + _measure._ROUNDS
+
+
+@pytest.mark.parametrize("reading, tried", [(0.05, 0), (0.2, 1)])
+def test_on_a_processor_workers_are_tried_where_reading_is_a_good_part_of_a_step(monkeypatch, reading, tried):
+    fed = []
+    monkeypatch.setattr(_measure, "_fed", lambda data, asked, n, *given: fed.append(n) or 1.0)
+    monkeypatch.setattr(_measure, "_taking", lambda *given: None)
+    options = {"prefetch": 0, "workers": -1}
+    workers, _, told = _measure._reading(None, [], reading, 1.0, torch.device("cpu"), None, None, None, ("32-true", "no"), options)
+    assert workers == 0 and bool(fed) == bool(tried) and ("next to nothing" in told) != bool(tried)
 
 
 def test_a_way_that_memory_is_too_small_for_is_left_out_and_all_of_them_are_said(monkeypatch):
