@@ -5,10 +5,12 @@ gradient of a strided one (torch 2.14): two thirds of an EfficientNet's training
 from those of 3x3 tiles, and a strided input's is computed in float32. The values are the same but for the order of summing.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 from torch.overrides import TorchFunctionMode
 
@@ -23,6 +25,11 @@ class QuickDepthwise(TorchFunctionMode):
         if function is not torch.conv2d or not torch.is_grad_enabled():
             return function(*args, **kwargs)
         return _convolved(*args, **kwargs)
+
+
+def quick_depthwise(device: torch.device) -> AbstractContextManager:
+    """For the forward pass of a training step: nothing on devices that have no need of it, where each call would go through Python for nothing."""
+    return QuickDepthwise() if device.type == "cpu" else nullcontext()
 
 
 def _convolved(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
@@ -45,6 +52,7 @@ class _Depthwise(torch.autograd.Function):
         return conv2d(input, weight, bias, stride, padding, 1, len(weight))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         input, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kit.errors import ConfigError
 from kit.losses._loss import Loss
-from kit.zoo._depthwise import QuickDepthwise
+from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
 from kit.zoo._optimizers import optimizer_for
@@ -122,7 +122,7 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     def take(batch: dict[str, Tensor]) -> Tensor:
         if "image" in batch and not channels_last:
             batch = {**batch, "image": batch["image"].contiguous()}
-        with QuickDepthwise(), torch.autocast(device.type, half) if half is not None else nullcontext():
+        with quick_depthwise(device), torch.autocast(device.type, half) if half is not None else nullcontext():
             logits = copy(batch)
         remembered = [batch["rows"]] if loss.remembers else []
         value = row_losses(loss, logits, batch["target"], *remembered).mean()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kit.registry import find
 from kit.transforms import Augment
-from kit.zoo._depthwise import QuickDepthwise
+from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._loading import Asked, Batches
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Supervised
@@ -50,7 +50,7 @@ class SimClr(Supervised):
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         pictures = batch["image"] if self.feeding.channels_last else batch["image"].contiguous()
-        with QuickDepthwise():
+        with quick_depthwise(self.device):
             first, second = self.network({**batch, "image": pictures}).chunk(2)
         return self.contrast(first, second) * torch.ones((), device=first.device)
 

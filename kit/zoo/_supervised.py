@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
-from kit.zoo._depthwise import QuickDepthwise
+from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Batches, Order, loader
 from kit.zoo._mixing import mixed
@@ -219,7 +219,7 @@ class Supervised(pytorch_lightning.LightningModule):
         """The sum of the rows' weighted losses: the weights make it the mean over the step's rows."""
         target, weight, remembered = batch["target"], batch["weight"], [batch["rows"]] if self.loss.remembers else []
         batch, partners, own = self._mixed(batch)
-        with QuickDepthwise() if self.rows.media else nullcontext():
+        with quick_depthwise(self.device) if self.rows.media else nullcontext():
             logits = self.network(batch)
         losses = row_losses(self.loss, logits, target, *remembered) * weight
         if partners is not None:
