@@ -112,12 +112,12 @@ def test_the_folds_are_counted_before_anything_is_tuned(table):
 
 
 PICTURES = ("train.workers=0", "train.precision=32-true", "train.channels_last=yes", "augment.size=32", "augment.first_size=0", "train.batch_size=16")
-NETWORK = ("model.architecture=test_resnet", "model.weights=none")
+NETWORK = ("model.architecture=test_resnet", "model.weights=none", "train.freeze_layers=1")
 KINDS = {  # pictures of classes; an open set whose rows vote, by ArcFace; queries and a gallery; texts; boxes
     "inaturalist": (*PICTURES, *NETWORK),
     "whale": (*PICTURES, *NETWORK),
     "landmarks": (*PICTURES, *NETWORK),
-    "spooky-author": ("model.name=text_cnn", "train.workers=0", "score.folds={ scheme = 'holdout', share = 0.3 }"),
+    "spooky-author": ("model.name=text_cnn", "train.workers=0", "train.precision=32-true", "score.folds={ scheme = 'holdout', share = 0.3 }"),
     "imagenet-localization": (*PICTURES, "augment.size=64", "model.trunk=test_resnet", "model.weights=none", "model.channels=32"),
 }
 
@@ -129,7 +129,7 @@ def test_whatever_a_network_learns_from_it_can_learn_further(name, tmp_path, mon
     shutil.copytree(shipped("competitions") / name, Path("competitions") / name, ignore=shutil.ignore_patterns("data", "sample", "runs", "cache"))
     asked = [*KINDS[name], "train.epochs=2"]
     data = Path("competitions") / name / "sample"
-    opened = open_competition(name, preset="fast", overrides=asked)
+    opened = open_competition(name, preset="fast", overrides=[*asked, "train.final=folds"])
     opened.open_adapter(data).write_sample(data)
     plain = pipeline.train(opened, data, Says())
     further = pipeline.train(open_competition(name, preset="fast", overrides=[*asked, "train.final=further", "train.further_epochs=1"]), data, Says())

@@ -27,7 +27,7 @@ from kit.zoo._views import Views
 _ROUNDS = 4  # timed steps of each way, after one that is not; the ways take turns, so that a busy moment hits all of them
 _GAIN = 1.15  # how much quicker than a simpler way another must be
 _HOPELESS = 3.0  # times as long as the quickest of the first turn: half precision on a processor without it takes ten times as long, and no further turn
-_BEATEN = 1.5  # likewise of later turns, which take nothing up for the first time
+_BEATEN = 1.5  # likewise of its quickest step in two timed turns: one busy moment decides nothing
 _LITTLE, _LITTLE_HERE = 0.03, 0.1  # of a step that reading may take without a trial of workers, beside a GPU and on a processor that has no core to spare for them
 _BATCHES = 8  # read to time the reading
 _AHEAD = (2, 4, 8)  # batches that each worker may be ahead by; few take less memory
@@ -100,11 +100,12 @@ def _steps(
                 took[way] = time.perf_counter() - began
         if full == set(ways):
             raise ConfigError(f"a step of {len(batch['target'])} rows does not fit into the device's memory in any precision\nlower train.batch_size, raise train.accumulate, or lower augment.size")
-        hopeless = {w for w in took if took[w] > (_BEATEN if turn else _HOPELESS) * min(took.values())} if turn or device.type == "cpu" else set()  # a GPU's first step readies it
+        hopeless = {w for w in took if took[w] > _HOPELESS * min(took.values())} if turn or device.type == "cpu" else set()  # a GPU's first step readies it
         for way in took:
             if turn or way in hopeless:
                 seconds[way] = min(seconds[way], took[way])
-        takes = {way: take for way, take in takes.items() if way not in hopeless | full}
+        beaten = {w for w in takes if seconds[w] > _BEATEN * min(seconds.values())} if turn == 2 else set()
+        takes = {way: take for way, take in takes.items() if way not in hopeless | full | beaten}
     return seconds
 
 
