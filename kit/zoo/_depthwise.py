@@ -1,7 +1,7 @@
 """Depthwise convolutions in bfloat16 whose gradients a processor computes in reasonable time.
 
 There oneDNN takes up to a hundred times as long as the forward pass for the weights' gradient of a kernel larger than 3x3, and for the inputs'
-gradient of a strided one (torch 2.14): two thirds of an EfficientNet's training step. Here a larger kernel's gradient is put together
+gradient of a strided one (torch 2.14): more than half of an EfficientNet's training step. Here a larger kernel's gradient is put together
 from those of 3x3 tiles, and a strided input's is computed in float32. The values are the same but for the order of summing.
 """
 
