@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from kit.album import Album
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.weights import fill, read
+from kit.zoo._folding import Folding
+from kit.zoo._memory import keep_freed
 
 # architecture -> (package, name on the index, class, method that gives the path): weights that come as a package, without a hub
 _PACKAGED = {
@@ -155,16 +157,19 @@ def frozen_features(album: Album, architecture: str, *, weights: str, size: int,
     mean, deviation = (t.view(1, 3, 1, 1) for t in mean_and_deviation(network))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device, memory_format=torch.channels_last)
+    keep_freed()
     torch.set_num_threads(threads)
     parts = []
-    for start in range(0, len(album), _AT_ONCE):
-        squares = []
-        for n in range(start, min(start + _AT_ONCE, len(album))):
-            picture = torch.from_numpy(album[n]).permute(2, 0, 1)[None].float() / 255
-            squares.append(interpolate(picture, (side, side), mode="bilinear", antialias=True, align_corners=False))
-        parts.append(network(((torch.cat(squares) - mean) / deviation).to(device)).float().cpu().numpy())
-        if start and start % (_AT_ONCE * 50) == 0:
-            progress(f"features of {start} of {len(album)} pictures")
-            album.release()
+    with Folding(network) as folding:
+        for start in range(0, len(album), _AT_ONCE):
+            squares = []
+            for n in range(start, min(start + _AT_ONCE, len(album))):
+                picture = torch.from_numpy(album[n]).permute(2, 0, 1)[None].float() / 255
+                squares.append(interpolate(picture, (side, side), mode="bilinear", antialias=True, align_corners=False))
+            with folding.passing():
+                parts.append(network(((torch.cat(squares) - mean) / deviation).to(device)).float().cpu().numpy())
+            if start and start % (_AT_ONCE * 50) == 0:
+                progress(f"features of {start} of {len(album)} pictures")
+                album.release()
     album.release()
     return np.concatenate(parts)

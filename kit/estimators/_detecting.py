@@ -18,7 +18,9 @@ from kit.masks import of_pixels, of_runs
 from kit.tasks.segmentation import joined
 from kit.transforms._objects import back
 from kit.zoo._asking import HALVES
+from kit.zoo._folding import Folding
 from kit.zoo._loading import Looks, loader
+from kit.zoo._memory import keep_freed
 from kit.zoo._object_views import Labelled, ObjectViews, flat
 from kit.zoo._preparation import Rows
 from kit.zoo._seeing import answerable
@@ -65,6 +67,7 @@ class Detecting(Neural):
     @torch.inference_mode()
     def predict(self, rows: Examples) -> list[Found]:
         """(n,) Found whose labels are class positions; none where there is no picture."""
+        keep_freed()
         torch.set_num_threads(self.setup.threads)
         device, feeding = device_of(self.options["accelerator"]), self._feeding()
         network = self.network.to(device, memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)
@@ -79,12 +82,13 @@ class Detecting(Neural):
         asked = [(np.repeat(some, each), np.tile(np.arange(each), len(some))) for some in steps if len(some)]
         half = HALVES.get(feeding.precision)
         workers = feeding.workers if len(asked) > 2 * feeding.workers else 0
-        for (some, look), batch in zip(asked, loader(looks, asked, workers=workers, prefetch=feeding.prefetch, device=device)):
-            with torch.autocast(device.type, half) if half is not None else nullcontext():
-                given = network({k: v.to(device) for k, v in batch.items()})
-            for first in range(0, len(some), each):
-                n = int(some[first])
-                answers[there[n]] = self._together(given[first : first + each], look[first : first + each], pictures, n)
+        with Folding(network) as folding:
+            for (some, look), batch in zip(asked, loader(looks, asked, workers=workers, prefetch=feeding.prefetch, device=device)):
+                with folding.passing(), torch.autocast(device.type, half) if half is not None else nullcontext():
+                    given = network({k: v.to(device) for k, v in batch.items()})
+                for first in range(0, len(some), each):
+                    n = int(some[first])
+                    answers[there[n]] = self._together(given[first : first + each], look[first : first + each], pictures, n)
         self.network.cpu()
         return answers
 

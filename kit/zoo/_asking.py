@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kit.zoo._folding import Folding
 from kit.zoo._loading import Looks, loader
+from kit.zoo._memory import keep_freed
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding
 from kit.zoo._views import Views
@@ -41,6 +43,7 @@ def of_media(
     link     makes (b, d) of what the network gives for b looks
     pooling  over the looks of a row
     """
+    keep_freed()
     network = network.to(memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)  # decides last digits
     looks = Looks(rows, views)
     counts = looks.counts
@@ -52,12 +55,13 @@ def of_media(
     workers = feeding.workers if len(asked) > 2 * feeding.workers else 0
     half = HALVES.get(feeding.precision)
     pooled = None
-    for (some, _), batch in zip(asked, loader(looks, asked, workers=workers, prefetch=feeding.prefetch, device=device)):
-        with torch.autocast(device.type, half) if half is not None else nullcontext():
-            given = network({k: v.to(device) for k, v in batch.items()})
-        each = link(given).cpu().double().numpy()
-        if pooled is None:
-            pooled = np.full((len(rows), each.shape[1]), 0.0 if pooling == "mean" else -np.inf)
-        (np.add if pooling == "mean" else np.maximum).at(pooled, some, each)
+    with Folding(network) as folding:
+        for (some, _), batch in zip(asked, loader(looks, asked, workers=workers, prefetch=feeding.prefetch, device=device)):
+            with folding.passing(), torch.autocast(device.type, half) if half is not None else nullcontext():
+                given = network({k: v.to(device) for k, v in batch.items()})
+            each = link(given).cpu().double().numpy()
+            if pooled is None:
+                pooled = np.full((len(rows), each.shape[1]), 0.0 if pooling == "mean" else -np.inf)
+            (np.add if pooling == "mean" else np.maximum).at(pooled, some, each)
     return pooled / counts[:, None] if pooling == "mean" else pooled
 

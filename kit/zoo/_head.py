@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from kit.losses._loss import Loss
 from kit.zoo._asking import HALVES
+from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, loader
+from kit.zoo._memory import keep_freed
 from kit.zoo._optimizers import clip, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Plan, row_losses
@@ -27,6 +29,7 @@ def begin(
 
     Held in memory are the features, rows x width in float32.
     """
+    keep_freed()
     torch.set_num_threads(plan.threads)
     own = fixed(network)
     top = network.to(device).top()
@@ -72,9 +75,10 @@ def _features(
     parts = torch.tensor_split(torch.randperm(len(rows)), plan.batches)
     asked = [Asked(some.numpy(), len(rows), plan.seed + n, side) for n, some in enumerate(parts)]
     try:
-        for batch in loader(Batches(rows, 1, views), asked, workers=feeding.workers, prefetch=feeding.prefetch, device=device):
-            with torch.autocast(device.type, half) if half is not None else nullcontext():
-                network({k: v.to(device) for k, v in batch.items()})
+        with Folding(network) as folding:
+            for batch in loader(Batches(rows, 1, views), asked, workers=feeding.workers, prefetch=feeding.prefetch, device=device):
+                with folding.passing(), torch.autocast(device.type, half) if half is not None else nullcontext():
+                    network({k: v.to(device) for k, v in batch.items()})
     finally:
         hook.remove()
     return torch.cat(found)[torch.argsort(torch.cat(parts))]

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from kit.errors import ConfigError
 from kit.losses._loss import Loss
 from kit.zoo._depthwise import quick_depthwise
+from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
+from kit.zoo._memory import keep_freed
 from kit.zoo._optimizers import optimizer_for
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Looking, Plan, row_losses
@@ -48,6 +50,7 @@ def measured(
     The network is not changed. Steps are those of the training, at the full side of its pictures.
     """
     device = torch.device("cuda" if torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu") else "cpu")
+    keep_freed()
     torch.set_num_threads(plan.threads)
     data = Batches(rows, 1, views)
     aside = any(views[kind].aside for kind in rows.media)
@@ -118,12 +121,12 @@ def _taking(network: nn.Module, loss: Loss, plan: Plan, device: torch.device, pr
     if plan.freeze_layers:
         freeze(copy, first_layers(copy, plan.freeze_layers) | fixed(copy))
     optimizer = optimizer_for(nn.ModuleList([copy, loss]), plan.optimizer, lr=0.0, weight_decay=0.0)
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    half, folding = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision), Folding(copy)
 
     def take(batch: dict[str, Tensor]) -> Tensor:
         if "image" in batch and not channels_last:
             batch = {**batch, "image": batch["image"].contiguous()}
-        with quick_depthwise(device), torch.autocast(device.type, half) if half is not None else nullcontext():
+        with folding.passing(), quick_depthwise(device), torch.autocast(device.type, half) if half is not None else nullcontext():
             logits = copy(batch)
         remembered = [batch["rows"]] if loss.remembers else []
         value = row_losses(loss, logits, batch["target"], *remembered).mean()

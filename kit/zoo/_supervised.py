@@ -19,8 +19,10 @@ from kit.errors import TrainingError, shorten
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
 from kit.zoo._depthwise import quick_depthwise
+from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Batches, Order, loader
+from kit.zoo._memory import keep_freed
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
@@ -137,7 +139,7 @@ class Supervised(pytorch_lightning.LightningModule):
         super().__init__()
         self.views, self.looking, self.feeding = views or {}, looking, feeding
         self.network, self.loss = network, loss
-        self.fixed = fixed(network)
+        self.fixed, self.folding = fixed(network), Folding(network)
         self.rows, self.ids, self.plan, self.progress = rows, ids, plan, progress
         self.checkpoints, self.identity = checkpoints, identity
         self.report: Callable[[str | TrainingError], None] = lambda line: None  # called with a line for people after each epoch
@@ -154,6 +156,7 @@ class Supervised(pytorch_lightning.LightningModule):
         return self.progress.epochs + self.trainer.current_epoch
 
     def setup(self, stage: str) -> None:
+        keep_freed()
         if self.feeding.channels_last and self.rows.media:
             self.network.to(memory_format=torch.channels_last)
         weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
@@ -219,7 +222,7 @@ class Supervised(pytorch_lightning.LightningModule):
         """The sum of the rows' weighted losses: the weights make it the mean over the step's rows."""
         target, weight, remembered = batch["target"], batch["weight"], [batch["rows"]] if self.loss.remembers else []
         batch, partners, own = self._mixed(batch)
-        with quick_depthwise(self.device) if self.rows.media else nullcontext():
+        with self.folding.passing(), quick_depthwise(self.device) if self.rows.media else nullcontext():
             logits = self.network(batch)
         losses = row_losses(self.loss, logits, target, *remembered) * weight
         if partners is not None:
@@ -271,6 +274,7 @@ class Supervised(pytorch_lightning.LightningModule):
         self._check()
         mean = self.trainer.strategy.reduce(self.total, reduce_op="mean").item() / self.plan.batches
         if self.plan.freeze_epochs or self.plan.freeze_layers:
+            self.folding.undo()
             freeze(self.network, self.fixed)  # what was frozen is there again for whoever looks at it
         if not self.trainer.is_global_zero:
             return

@@ -27,7 +27,7 @@ class Convnet(nn.Module):
         layers, channels = [], 3
         for block in range(blocks):
             wide = round(width * growth**block)
-            layers += [*conv(channels, wide), *conv(wide, wide), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [*conv(channels, wide), *conv(wide, wide, nn.MaxPool2d(2, ceil_mode=True))]
             channels = wide
         self.body = nn.Sequential(*layers)
         self.drop = nn.Dropout(dropout)
@@ -67,9 +67,9 @@ class Convnet(nn.Module):
         return self.body(batch["image"].float() / 127.5 - 1)
 
 
-def conv(given: int, wide: int) -> list[nn.Module]:
-    """A convolution that keeps the size, normalised and rectified."""
-    return [nn.Conv2d(given, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+def conv(given: int, wide: int, *before_norm: nn.Module) -> list[nn.Module]:
+    """A convolution that keeps the size, normalised and rectified; what halves the picture comes before that, since a norm costs by the place."""
+    return [nn.Conv2d(given, wide, 3, padding=1, bias=False), *before_norm, nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
 
 
 def _pooled(x: Tensor) -> Tensor:
