@@ -73,6 +73,23 @@ def test_a_picture_lies_nearest_to_pictures_of_its_class(loss):
     assert (train.target[nearest] == valid.target).mean() > 0.9
 
 
+@pytest.mark.parametrize("loss", ["arcface", "sub_centre_arcface", "curricular", "dynamic_margin"])
+def test_a_class_that_is_new_to_further_training_begins_where_its_rows_lie(loss, monkeypatch):
+    rows, valid = drawn(192), drawn(60, seed=1)
+    model = fitted(rows.take(np.flatnonzero(rows.target != 2)), loss=loss, epochs=6, lr=0.01)
+    weight = model.loss.angular.W.detach().clone()
+    new = valid.target == 2
+    assert (model.predict(valid)[new].argmax(axis=1) == 2).mean() < 0.2 and model.prior[2] == 0
+    monkeypatch.setattr(model, "_learn", lambda *_: None)
+    model.further(rows)
+    model.network.eval()
+    assert (model.predict(valid)[new].argmax(axis=1) == 2).mean() > 0.9 and model.prior[2] > 0
+    each = weight.shape[1] // 3
+    now = model.loss.angular.W.detach()
+    assert torch.equal(now[:, : 2 * each], weight[:, : 2 * each]) and torch.equal(now[:, 2 * each + 1 :], weight[:, 2 * each + 1 :])
+    assert now[:, 2 * each].norm() == pytest.approx(weight.norm(dim=0).mean().item(), rel=1e-4)
+
+
 class Killed(BaseException):
     pass
 

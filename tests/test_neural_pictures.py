@@ -231,9 +231,28 @@ def test_a_head_that_begins_alone_learns_while_the_body_stands_still(monkeypatch
     assert all(torch.equal(started[k], start[k]) for k in start if k not in statistics and not k.startswith("last"))
     assert not torch.equal(started["last.weight"], start["last.weight"])
     assert torch.equal(started["body.1.running_mean"], start["body.1.running_mean"])  # a frozen layer's
-    assert not torch.equal(started["body.4.running_mean"], start["body.4.running_mean"])
+    assert not torch.equal(started["body.5.running_mean"], start["body.5.running_mean"])
     assert lines[0].startswith("the head alone, 5 epochs: loss ") and all(p.requires_grad for p in model.network.parameters())
     assert float(lines[0].split()[-1]) < 0.6  # what halves are worth in a body from nothing; guessing is 0.69
+
+
+def test_a_head_alone_sees_classes_as_often_as_the_training_does(monkeypatch):
+    rows = drawn(40)
+    rows = replace(rows, target=np.array([0] * 36 + [1] * 4))
+    shares = {}
+    for sampling in ("rows", "classes"):
+        seen, kept = [], _head.row_losses
+        monkeypatch.setattr(_head, "row_losses", lambda loss, logits, target, *more: (seen.extend(target.tolist()), kept(loss, logits, target, *more))[1])
+        build(head_epochs=2, sampling=sampling).fit(rows, {})
+        monkeypatch.setattr(_head, "row_losses", kept)
+        assert len(seen) == 80
+        shares[sampling] = np.mean(seen)
+    assert shares == {"rows": 0.1, "classes": 0.5}
+
+
+def test_a_network_without_a_head_to_teach_alone_says_so():
+    with pytest.raises(ConfigError, match="train.head_epochs = 3: this network has no head on pooled features"):
+        build(name="mlp", augment={}, network={}, head_epochs=3)
 
 
 def test_features_of_a_head_that_begins_alone_belong_to_their_rows():

@@ -36,9 +36,11 @@ def check(setup: Setup, network: type, network_options: dict[str, Any], loss: Lo
         check_optimizer(given["optimizer"])
     except ConfigError as error:
         problems.append(str(error))
-    for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head"), ("head_epochs", "top")):
+    for key, asked in (("layer_decay", "layers"), ("freeze_epochs", "head"), ("freeze_layers", "head")):
         if given[key] not in (0, 1.0) and not hasattr(network, asked):
             problems.append(f'train.{key} = {given[key]}: this network has no pretrained layers to treat apart; model "timm" has')
+    if given["head_epochs"] > 0 and not hasattr(network, "top"):
+        problems.append(f'train.head_epochs = {given["head_epochs"]}: this network has no head on pooled features that could learn alone; model "timm" has\nset it to 0')
     if given["accumulate"] < 1 or (given["batch_size"] and given["accumulate"] > given["batch_size"]):
         problems.append(f"train.accumulate = {given['accumulate']}: expected 1 to train.batch_size parts")
     if getattr(network, "optional", False) and augment is not None and (augment.mixup or augment.cutmix):

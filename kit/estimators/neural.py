@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -178,9 +179,11 @@ class Neural:
     def further(self, train: Examples) -> None:
         """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
 
-        What a loss remembers besides its weights, such as what was said of a row early on, begins anew.
+        What a loss remembers besides its weights, such as what was said of a row early on, begins anew. A class of embeddings that had no row so far begins
+        where its rows lie: training pushed it away from all others.
         """
         train = seen(train, self.takes, self.optional)
+        before = self.prior
         kept = self.centre, self.spread
         self._fit_target(train.target)  # how frequent classes are
         self.centre, self.spread = kept
@@ -189,6 +192,13 @@ class Neural:
         self.prior = self._mean_answer(train)
         self._check_background()
         usual = self._plan(len(train))
+        if self.embeds and len(fresh := np.flatnonzero((before == 0) & (self.prior > 0))):
+            rows = np.flatnonzero(np.isin(train.target, fresh))
+            aside = copy(self)  # what answers in inference mode cannot learn afterwards
+            aside.network, aside.loss = deepcopy(self.network), deepcopy(self.loss)
+            found = aside.embed(train.take(rows))
+            means = [found[train.target[rows] == c].mean(axis=0) for c in fresh]
+            self.loss.place(torch.from_numpy(fresh), torch.from_numpy(np.stack(means)))
         self.network.train()
         epochs = self.options["further_epochs"] or max(round(usual.epochs / 5), 1)
         with torch.random.fork_rng(devices=[]):

@@ -7,6 +7,7 @@ from pytorch_metric_learning.losses import ArcFaceLoss
 from pytorch_metric_learning.reducers import DoNothingReducer
 from pytorch_metric_learning.utils.common_functions import TorchInitWrapper
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from kit.errors import ConfigError
 from kit.losses._loss import Loss
@@ -34,9 +35,18 @@ class Margin(Loss):
         self.margin, self.scale = margin, scale
 
     def build(self, width: int, outputs: int) -> None:
+        self.outputs = outputs
         start = TorchInitWrapper(nn.init.normal_, std=width**-0.5)
         given = {"num_classes": outputs, "embedding_size": width, "margin": self.margin, "scale": self.scale}
         self.angular = self._angular(**given, weight_init_func=start, reducer=DoNothingReducer())
+
+    @torch.no_grad()
+    def place(self, classes: Tensor, directions: Tensor) -> None:
+        """Gives classes (k,) that nothing was learned of these directions (k, width), as long as those of the others are on average; of several sub-centres the first has it."""
+        weight = self.angular.W
+        first = classes.to(weight.device) * (weight.shape[1] // self.outputs)
+        length = weight.norm(dim=0).mean()
+        weight[:, first] = length * normalize(directions.to(weight), dim=1).T
 
     def _angular(self, **given: Any) -> ArcFaceLoss:
         """The package's loss, made with what it is given."""

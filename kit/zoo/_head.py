@@ -7,6 +7,7 @@ can distort pretrained features"). Without the body, an epoch of it takes a seco
 from collections.abc import Callable
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from kit.losses._loss import Loss
 from kit.zoo._asking import HALVES
 from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
-from kit.zoo._loading import Asked, Batches, loader
+from kit.zoo._loading import Asked, Batches, evenly, loader
 from kit.zoo._memory import keep_freed
 from kit.zoo._optimizers import clip, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
@@ -44,9 +45,11 @@ def begin(
     optimizer = optimizer_for(nn.ModuleList([top, loss]), plan.optimizer, lr=plan.lr, weight_decay=plan.weight_decay)
     shares = shares_of_lr(epochs * plan.batches, "cosine", plan.warmup)
     top.train()
+    classes, random = rows.target.numpy(), np.random.default_rng(plan.seed)
     for epoch in range(epochs):
         total = 0.0
-        for step, some in enumerate(torch.tensor_split(torch.randperm(len(rows)), plan.batches)):
+        order = torch.from_numpy(evenly(classes, random)) if plan.sampling == "classes" else torch.randperm(len(rows))
+        for step, some in enumerate(torch.tensor_split(order, plan.batches)):
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * shares[epoch * plan.batches + step]
             remembered = [some.to(device)] if loss.remembers else []

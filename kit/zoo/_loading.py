@@ -65,7 +65,7 @@ class Order:
     def __iter__(self) -> Iterator[Asked]:
         epoch = self.epoch()
         random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(self.n if self.classes is None else _evenly(self.classes, random))
+        order = random.permutation(self.n if self.classes is None else evenly(self.classes, random))
         wholes = np.array_split(order, self.batches)
         if self.lengths is not None:
             wholes = _bucketed(wholes, self.lengths, random)
@@ -75,7 +75,7 @@ class Order:
                 yield Asked(rows, len(whole), seed, self.side(epoch))
 
 
-def _evenly(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def evenly(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """(n,) positions of n rows, in which the numbers of two classes' rows differ by at most 1, and so do those of two rows of a class."""
     order = random.permutation(len(classes))
     _, code, sizes = np.unique(classes[order], return_inverse=True, return_counts=True)
