@@ -239,12 +239,17 @@ def test_a_head_that_begins_alone_learns_while_the_body_stands_still(monkeypatch
 def test_a_head_alone_sees_classes_as_often_as_the_training_does(monkeypatch):
     rows = drawn(40)
     rows = replace(rows, target=np.array([0] * 36 + [1] * 4))
+    seen, kept = [], _head.row_losses
+
+    def looked(loss, logits, target, *more):
+        seen.extend(target.tolist())
+        return kept(loss, logits, target, *more)
+
+    monkeypatch.setattr(_head, "row_losses", looked)
     shares = {}
     for sampling in ("rows", "classes"):
-        seen, kept = [], _head.row_losses
-        monkeypatch.setattr(_head, "row_losses", lambda loss, logits, target, *more: (seen.extend(target.tolist()), kept(loss, logits, target, *more))[1])
+        seen.clear()
         build(head_epochs=2, sampling=sampling).fit(rows, {})
-        monkeypatch.setattr(_head, "row_losses", kept)
         assert len(seen) == 80
         shares[sampling] = np.mean(seen)
     assert shares == {"rows": 0.1, "classes": 0.5}
