@@ -20,12 +20,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as kit's command line sets i
 
 import torch
 
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.registry import find
 from kit.zoo._depthwise import quick_depthwise
-from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, freeze
 from kit.zoo._inputs import Inputs
-from kit.zoo._memory import keep_freed
 
 LIMIT = 0.9
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from kit.album import Album
 from kit.errors import ConfigError, did_you_mean, shorten
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.weights import fill, read
-from kit.zoo._folding import Folding
-from kit.zoo._memory import keep_freed
 
 # architecture -> (package, name on the index, class, method that gives the path): weights that come as a package, without a hub
 _PACKAGED = {

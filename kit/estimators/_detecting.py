@@ -12,15 +12,15 @@ from kit.encoders import Examples
 from kit.errors import ConfigError
 from kit.estimators import Setup
 from kit.estimators.neural import Neural, device_of
+from kit.folding import Folding
 from kit.found import Found, Mask
+from kit.freed import keep_freed
 from kit.fusing import fused
 from kit.masks import of_pixels, of_runs
 from kit.tasks.segmentation import joined
 from kit.transforms._objects import back
 from kit.zoo._asking import HALVES
-from kit.zoo._folding import Folding
 from kit.zoo._loading import Looks, loader
-from kit.zoo._memory import keep_freed
 from kit.zoo._object_views import Labelled, ObjectViews, flat
 from kit.zoo._preparation import Rows
 from kit.zoo._seeing import answerable

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kit.zoo._folding import Folding
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.zoo._loading import Looks, loader
-from kit.zoo._memory import keep_freed
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding
 from kit.zoo._views import Views

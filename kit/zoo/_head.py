@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._asking import HALVES
-from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, evenly, loader
-from kit.zoo._memory import keep_freed
 from kit.zoo._optimizers import clip, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding, Looking, Plan, row_losses

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from kit.errors import ConfigError
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._depthwise import quick_depthwise
-from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
-from kit.zoo._memory import keep_freed
 from kit.zoo._optimizers import optimizer_for
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Looking, Plan, row_losses

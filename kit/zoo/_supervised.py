@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from kit.errors import TrainingError, shorten
+from kit.folding import Folding
+from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
 from kit.zoo._depthwise import quick_depthwise
-from kit.zoo._folding import Folding
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Batches, Order, loader
-from kit.zoo._memory import keep_freed
 from kit.zoo._mixing import mixed
 from kit.zoo._optimizers import Schedule, clip, is_table, optimizer_for, shares_of_lr
 from kit.zoo._preparation import Rows

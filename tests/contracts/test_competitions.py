@@ -20,7 +20,7 @@ from kit.registry import options
 FOLDERS = sorted(p.parent for kind in ("competitions", "templates") for p in shipped(kind).glob("*/config.toml"))
 LISTED_BLINDLY = 0.1  # mean average precision of lists in any order, where a query has 4 or 5 right answers among 80 to 100
 QUICK = ["train.epochs=6", "train.workers=0", "train.precision=32-true", "train.channels_last=yes"]  # of what trains for minutes on two cores: a sample needs less
-SMALL = {"image": ["augment.size=32", "augment.first_size=0"], "audio": ["augment.audio.seconds=0.5", "model.mels=32"], "text": ["train.epochs=3"]}
+SMALL = {"image": ["augment.size=32", "augment.first_size=0", "train.freeze_layers=0"], "audio": ["augment.audio.seconds=0.5", "model.mels=32"], "text": ["train.epochs=3"]}
 FINDING = [  # objects of some pixels are gone from smaller pictures; a trunk without weights learns these drawings soon enough
     "augment.size=96", "augment.first_size=0", "augment.recipe=none", "augment.views=[]", "train.epochs=16", "train.batch_size=8", "train.ema=0", "train.lr=3e-3",
     "model.trunk=test_resnet", "model.weights=none", "model.channels=32",

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from kit.zoo._folding import Folding
+from kit.folding import Folding
 from kit.zoo._freezing import freeze
 
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from kit.zoo import _memory
+from kit import freed
 
 FAULTS = """
 import resource, sys
 import torch
-from kit.zoo._memory import keep_freed
+from kit.freed import keep_freed
 if sys.argv[1] == "keep":
     keep_freed()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -40,6 +40,6 @@ def test_nothing_is_touched_elsewhere(monkeypatch):
     def never(*_):
         raise AssertionError("no C library is opened")
 
-    monkeypatch.setattr(_memory.sys, "platform", "darwin")
-    monkeypatch.setattr(_memory.ctypes, "CDLL", never)
-    _memory.keep_freed.__wrapped__()
+    monkeypatch.setattr(freed.sys, "platform", "darwin")
+    monkeypatch.setattr(freed.ctypes, "CDLL", never)
+    freed.keep_freed.__wrapped__()
