@@ -10,7 +10,7 @@ _KEPT, _ALONE = 2**31 - 1, 2**25  # bytes: of free memory that stays, and from w
 
 @cache
 def keep_freed() -> None:
-    """Sets it once a process, for glibc on Linux: a fresh page costs a processor more than what most layers compute on it. Elsewhere nothing changes."""
+    """Sets it once a process, for glibc on Linux. What it brings hangs on how passes follow one another, from nothing to a tenth (benchmarks/README.md). Elsewhere nothing changes."""
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
