@@ -2,15 +2,13 @@
 
     python benchmarks/folding.py [--side 160] [--frozen 9] [--rounds 10] [--small]
 
-The ways take turns with one batch, in kit's own precision and memory for it; the processes that keep what they free, and those that do not, are apart, as it
-cannot be taken back. Weights do not matter and are random. The limit: folded predictions take at most 0.9 of the time, as else they are not worth their lines.
+The ways take turns with one batch, in kit's own precision and memory layout. Weights do not matter and are random. The limit: folded predictions
+take at most 0.9 of the time, as else they are not worth their lines.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +19,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as kit's command line sets i
 import torch
 
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.registry import find
 from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._freezing import first_layers, freeze
@@ -44,10 +41,8 @@ def training(network: torch.nn.Module, batch: dict[str, torch.Tensor], frozen: i
     torch.nn.functional.cross_entropy(outputs.float(), torch.arange(len(outputs)) % outputs.shape[1]).backward()
 
 
-def measured(side: int, frozen: int, rounds: int, n: int, kept: bool) -> dict[str, float]:
+def measured(side: int, frozen: int, rounds: int, n: int) -> dict[str, float]:
     """What is done -> median seconds of it."""
-    if kept:
-        keep_freed()
     torch.manual_seed(0)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     network = find("zoo", "timm")(Inputs(dense=0, sizes=(), sparse=0, outputs=100, side=side), architecture="tf_efficientnet_lite0", weights="none")
@@ -79,21 +74,13 @@ def main() -> int:
     parser.add_argument("--frozen", type=int, default=9, help="layers")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--small", action="store_true", help="does it run?")
-    parser.add_argument("--alone", choices=["kept", "freed"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     side, rounds, n = (48, 2, 4) if options.small else (options.side, options.rounds, 32)
-    if options.alone:
-        print(json.dumps(measured(side, options.frozen, rounds, n, options.alone == "kept")))
-        return 0
-    tables = {}
-    for memory in ("freed", "kept"):
-        asked = [sys.executable, __file__, "--alone", memory, "--side", str(side), "--frozen", str(options.frozen), "--rounds", str(rounds)]
-        tables[memory] = json.loads(subprocess.run([*asked, *(["--small"] if options.small else [])], check=True, stdout=subprocess.PIPE).stdout)
+    took = measured(side, options.frozen, rounds, n)
     print(f"{n} pictures of {side} pixels, median of {rounds}; {options.frozen} layers are frozen in a step")
-    print(f"{'':<24}{'freed memory given back':>26}{'kept':>12}")
-    for name in tables["kept"]:
-        print(f"{name:<24}{1000 * tables['freed'][name]:>23.0f} ms{1000 * tables['kept'][name]:>9.0f} ms")
-    ratio = tables["kept"]["a prediction, folded"] / tables["kept"]["a prediction"]
+    for name, seconds in took.items():
+        print(f"{name:<24}{1000 * seconds:>6.0f} ms")
+    ratio = took["a prediction, folded"] / took["a prediction"]
     print(f"folded predictions {ratio:.2f} of the others (limit {LIMIT})" + ("" if ratio <= LIMIT else ": LIMIT MISSED"))
     return int(ratio > LIMIT and not options.small)
 

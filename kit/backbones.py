@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from kit.album import Album
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.weights import fill, read
 
 # architecture -> (package, name on the index, class, method that gives the path): weights that come as a package, without a hub
@@ -157,7 +156,6 @@ def frozen_features(album: Album, architecture: str, *, weights: str, size: int,
     mean, deviation = (t.view(1, 3, 1, 1) for t in mean_and_deviation(network))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device, memory_format=torch.channels_last)
-    keep_freed()
     torch.set_num_threads(threads)
     parts = []
     with Folding(network) as folding:

@@ -14,7 +14,6 @@ from kit.estimators import Setup
 from kit.estimators.neural import Neural, device_of
 from kit.folding import Folding
 from kit.found import Found, Mask
-from kit.freed import keep_freed
 from kit.fusing import fused
 from kit.masks import of_pixels, of_runs
 from kit.tasks.segmentation import joined
@@ -67,7 +66,6 @@ class Detecting(Neural):
     @torch.inference_mode()
     def predict(self, rows: Examples) -> list[Found]:
         """(n,) Found whose labels are class positions; none where there is no picture."""
-        keep_freed()
         torch.set_num_threads(self.setup.threads)
         device, feeding = device_of(self.options["accelerator"]), self._feeding()
         network = self.network.to(device, memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)

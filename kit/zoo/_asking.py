@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.zoo._loading import Looks, loader
 from kit.zoo._preparation import Rows
 from kit.zoo._supervised import Feeding
@@ -43,7 +42,6 @@ def of_media(
     link     makes (b, d) of what the network gives for b looks
     pooling  over the looks of a row
     """
-    keep_freed()
     network = network.to(memory_format=torch.channels_last if feeding.channels_last else torch.contiguous_format)  # decides last digits
     looks = Looks(rows, views)
     counts = looks.counts

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._asking import HALVES
 from kit.zoo._freezing import first_layers, fixed, freeze
@@ -30,7 +29,6 @@ def begin(
 
     Held in memory are the features, rows x width in float32.
     """
-    keep_freed()
     torch.set_num_threads(plan.threads)
     own = fixed(network)
     top = network.to(device).top()

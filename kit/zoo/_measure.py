@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from kit.errors import ConfigError
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._freezing import first_layers, fixed, freeze
@@ -50,7 +49,6 @@ def measured(
     The network is not changed. Steps are those of the training, at the full side of its pictures.
     """
     device = torch.device("cuda" if torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu") else "cpu")
-    keep_freed()
     torch.set_num_threads(plan.threads)
     data = Batches(rows, 1, views)
     aside = any(views[kind].aside for kind in rows.media)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from kit.errors import TrainingError, shorten
 from kit.folding import Folding
-from kit.freed import keep_freed
 from kit.losses._loss import Loss
 from kit.zoo._checkpoint import Progress, restore, state_of, write
 from kit.zoo._depthwise import quick_depthwise
@@ -156,7 +155,6 @@ class Supervised(pytorch_lightning.LightningModule):
         return self.progress.epochs + self.trainer.current_epoch
 
     def setup(self, stage: str) -> None:
-        keep_freed()
         if self.feeding.channels_last and self.rows.media:
             self.network.to(memory_format=torch.channels_last)
         weights = sum(p.numel() for p in self.network.parameters()) - sum(m.weight.numel() for m in self.network.modules() if is_table(m))
