@@ -67,6 +67,30 @@ def calibrated(found: dict[str, Any], p: np.ndarray) -> np.ndarray:
     return expit(total) if p.ndim == 1 else softmax(total, axis=1)
 
 
+def evening(p: np.ndarray, shares: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(classes,) factors of each class's probability under which all rows together, each summing to 1 again, give the classes their shares.
+
+    p       (n, classes)
+    shares  (classes,) that sum to 1; a class of share 0 has factor 0
+    weight  (n,)
+
+    The factors are where a convex function is least, whose slope is how far the rows' mean lies from the shares (as when a contingency table is raked to known margins:
+    Deming and Stephan 1940).
+    """
+    there, weight = shares > 0, weight / weight.sum()
+    logs, asked = _logs(p[:, there]), shares[there] / shares.sum()
+
+    def lacking(shift: np.ndarray) -> tuple[float, np.ndarray]:
+        total = logs + shift
+        whole = logsumexp(total, axis=1, keepdims=True)
+        return float(whole[:, 0] @ weight - shift @ asked), weight @ np.exp(total - whole) - asked
+
+    found = minimize(lacking, np.zeros(len(asked)), jac=True, method="L-BFGS-B", options={"maxiter": 1_000, "ftol": 1e-15, "gtol": 1e-9}).x
+    factors = np.zeros(len(shares))
+    factors[there] = np.exp(found - found.mean())
+    return factors
+
+
 def _logs(p: np.ndarray) -> np.ndarray:
     inside = np.clip(p, _LEAST, 1 - _LEAST)
     return logit(inside) if p.ndim == 1 else np.log(inside)

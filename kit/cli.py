@@ -141,12 +141,11 @@ def train(
     """Trains every fold, scores out of fold, and writes a checked submission: kit train competitions/titanic."""
     if budget is not None:
         return _spend(competition, overrides or [], data, sample, preset, fold, budget)
-    from kit import pipeline
+    from kit import jointly
 
-    extra = [] if fold is None else [f"train.fold={fold}"]
-    opened, folder = _opened(competition, [*(overrides or []), *extra], data, sample, preset)
-    run = pipeline.train(opened, folder, _says())
-    print(run.folder / "submission.csv")
+    asked = [*(overrides or []), *([] if fold is None else [f"train.fold={fold}"])]
+    _, folder = _opened(competition, asked, data, sample, preset)
+    print(jointly.train(competition, folder, _says(), preset=preset, overrides=asked).folder / "submission.csv")
 
 
 def _spend(name: str, overrides: list[str], data: Path | None, sample: bool, preset: str | None, fold: int | None, budget: str) -> None:

@@ -236,6 +236,8 @@ def checked(config: Config, folder: Path, *, stand_in: bool = False) -> Competit
             weighs = "weights" in inspect.signature(metric.score).parameters and hasattr(task, "expect")
             if config.score.get("prior") and not weighs:
                 raise ConfigError(f'score.prior: it needs a task of classes and a metric that weighs rows, not "{config.score["metric"]}"')
+            if config.score.get("exact") and not config.score.get("prior"):
+                raise ConfigError('score.exact = true: the counts of which classes?\nset score.prior to "uniform", or to a share for each class')
             if config.score.get("weight") and "weights" not in inspect.signature(metric.score).parameters:
                 raise ConfigError(f'score.weight: metric "{config.score["metric"]}" takes no row weights')
             opened.task()
@@ -432,6 +434,7 @@ def resolved(competition: Competition) -> Config:
             "folds": {"scheme": scheme, **filled(SCHEMES[scheme], fold_options)},
             "weight": config.score.get("weight", ""),
             "prior": config.score.get("prior", ""),
+            "exact": config.score.get("exact", False),
             "alike": config.score.get("alike", 0.0),
         },
         model={"name": config.model["name"], **filled(model, given), **{k: config.model.get(k, v) for k, v in _shared(model).items()}},

@@ -15,6 +15,7 @@ import tomli_w
 from kit.errors import ConfigError, bullets, did_you_mean
 from kit.files import write_text
 
+BLEND = "blend"  # of a preset: the presets whose runs are blended with its own
 Part = str | dict[str, Any]  # "huber", or { name = "huber", delta = 1.5 }
 
 
@@ -56,10 +57,12 @@ def _said(value: Any) -> Any:
 class Scoring:
     """The keys of [score]."""
 
-    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = "", prior: str | dict[str, float] = "", alike: float = 0.0):
+    def __init__(self, *, metric: Part, folds: Part = "kfold", weight: str = "", prior: str | dict[str, float] = "", exact: bool = False, alike: float = 0.0):
         """
         weight  a column whose values weigh the rows of the metric; "" is none
         prior   the class balance of the test rows, where the host tells it: "uniform", or class -> share; "" is that of the training rows
+        exact   whether the host tells the test rows' counts themselves, not what to expect: all their probabilities are then moved together until
+                they sum to the counts, and those of validated rows to the counts of these
         alike   0..1: training pictures of one class whose features ([encoders.image]) are at least so similar share a fold; 0 is off. Copies
                 of one picture on both sides make a score that no test row gets
         """
@@ -180,18 +183,15 @@ def read(path: Path, *, preset: str | None = None, overrides: Iterable[str] = ()
     overrides  such as "train.epochs=5"
     Raises ConfigError, with all mistakes of form at once.
     """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"no {path}\na competition is a folder with a config.toml: `kit list competitions`, `kit new NAME`") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+    values = _toml(path)
     presets = values.pop("preset", {})
     problems = _problems_of_form(values, str(path))
     if not isinstance(presets, dict):
         problems.append(f"{path}: preset must be a table, such as [preset.fast], not {presets!r}")
         presets = {}
     for name, layer in presets.items():
+        if isinstance(layer, dict):
+            problems += _problems_of_blend(layer.pop(BLEND, []), name, presets, f"{path}: preset.{name}.{BLEND}")
         problems += _problems_of_form(layer, f"{path}: preset.{name}")
     if preset is not None and preset not in presets:
         problems.append(f'no preset "{preset}" in {path}{did_you_mean(preset, presets)}')
@@ -216,6 +216,27 @@ def read(path: Path, *, preset: str | None = None, overrides: Iterable[str] = ()
     for keys, value in parsed:
         _set(values, keys, value)
     return Config(**values)
+
+
+def blended_with(path: Path, preset: str | None) -> list[str]:
+    """The presets whose runs are to be blended with this one's. The file has been read: what it says of them is right."""
+    return list(_toml(path).get("preset", {}).get(preset, {}).get(BLEND, [])) if preset is not None else []
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no {path}\na competition is a folder with a config.toml: `kit list competitions`, `kit new NAME`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _problems_of_blend(named: Any, own: str, presets: dict[str, Any], where: str) -> list[str]:
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        return [f'{where} must be a list of presets, such as ["packaged"], not {named!r}']
+    wrong = [name for name in named if name == own or name not in presets]
+    return [f'{where}: "{name}" is {"this preset itself" if name == own else f"no preset{did_you_mean(name, presets)}"}' for name in wrong]
 
 
 def _known() -> list[str]:

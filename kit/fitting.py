@@ -27,9 +27,10 @@ from kit.pseudo import Labels, Pseudo
 from kit.registry import needed
 from kit.runs import Run
 from kit.scoring import Metric, Score, score_folds
-from kit.tables import Tables
+from kit.tables import WEIGHT, Tables
 
 SMALL, MIDDLE = 5_000, 20_000  # training rows: below, five and three inner cuts are watched instead of one
+BALANCE = "balance.json"  # of a fold: class -> factor under which its model gives the test rows their known counts
 HISTORY = "history.csv"  # of a fold: the loss at each step of its training
 _AT_ONCE = 2**26  # numbers that a model gives for rows of many classes are in memory together: half a gigabyte
 MOST_CLASSES = 50  # above, targets are not spread over columns for encodings
@@ -95,11 +96,13 @@ def fold_predictions(work: Work, fold: Fold, k: int, truth: pd.DataFrame, *, tes
     if not (folder / "fold.json").is_file():
         began = time.monotonic()
         encoders, model, found = _fitted(work, fold.train, folder, f"fold {k}", work.pseudo and work.pseudo.folds[k])
+        own = truth.iloc[fold.valid].reset_index(drop=True)
         valid = _validated(work, encoders, model, fold, folder)
+        if is_exact(work.competition):
+            valid = _evened(work.task, valid, own)
         valid.write(folder / "oof.parquet")
         if test:
             _test(work, encoders, model, folder, fold.train)
-        own = truth.iloc[fold.valid].reset_index(drop=True)
         try:
             score = work.metric.score(work.task, own, valid, {})  # before post-processing: fitted on these rows it would flatter
         except ScoreError:
@@ -150,7 +153,28 @@ def _test(work: Work, encoders: Encoders, model: Any, folder: Path, trained: np.
         others = np.setdiff1d(np.flatnonzero(work.target >= 0), trained)
         model.remember(_examples(work, others, encoders.transform(work.tables.train.iloc[others])))
         model.save_gallery(folder)
-    _predicted(work, encoders, model, work.tables.test).write(folder / "test.parquet")
+    tested = _predicted(work, encoders, model, work.tables.test)
+    if is_exact(work.competition):
+        factors = work.task.evening(tested, work.task.shares(work.competition.config.score["prior"]))
+        files.write_json(folder / BALANCE, factors)
+        tested = work.task.times(tested, factors)
+    tested.write(folder / "test.parquet")
+
+
+def is_exact(competition: Competition) -> bool:
+    """Whether the counts of the test rows' classes are known."""
+    return bool(competition.config.score.get("exact"))
+
+
+def _evened(task: Any, valid: Predictions, own: pd.DataFrame) -> Predictions:
+    """A fold's predictions with the class counts of its validated rows, which stand for those that are known of the test rows.
+
+    own  truth of the validated rows
+    """
+    own = own.set_index("id").loc[valid.ids]
+    weight = own[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in own else np.ones(len(own))
+    shares = pd.Series(weight).groupby(own[task.targets[0]].to_numpy()).sum() / weight.sum()
+    return task.times(valid, task.evening(valid, shares.to_dict(), weight))
 
 
 def _forget_checkpoints(folder: Path) -> None:

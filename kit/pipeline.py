@@ -33,8 +33,11 @@ UNSCORED = "unscored"  # in run.json, where there are no labels
 NO_SCORE = {"score": UNSCORED, "constant": None, "post": {}, "folds": UNSCORED, "covered": 0, "validated": 0}
 
 
-def train(competition: Competition, data: Path, says: Says) -> Run:
-    """One run: every fold fitted, out-of-fold rows scored, a checked submission written. Goes on where the same command stopped."""
+def train(competition: Competition, data: Path, says: Says, *, anew: bool = True) -> Run:
+    """One run: every fold fitted, out-of-fold rows scored, a checked submission written. Goes on where the same command stopped.
+
+    anew  whether it is trained again where it is finished; a finished one that no blend has yet is given otherwise
+    """
     began = time.monotonic()
     config = resolved(competition)
     competition = replace(competition, config=config)
@@ -48,6 +51,9 @@ def train(competition: Competition, data: Path, says: Says) -> Run:
     schema = tables.schema if learned is None else learned.schema(tables.schema)  # refuses columns that it has not learned from
     pseudo = None if source is None else labels_of(source, competition, adapter.files(), tables, task, split)
     data_files = [*adapter.files(), *begun_with(competition), *files_of(source)]
+    if not anew and (done := runs.unblended(competition.home / "runs", config, files.fingerprint(data_files))):
+        says.result(f"run     {done.name} is this one, and finished")
+        return done
     with runs.started(competition.home / "runs", config, files.fingerprint(data_files)) as run:
         work = Work.of(competition, task, metric, tables, rows, run, says, pseudo)
         _announce(work, split)

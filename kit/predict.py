@@ -12,7 +12,7 @@ from kit.competition import Competition, checked, locate
 from kit.config import read
 from kit.encoders import Encoders, Examples
 from kit.errors import DataError, RunError, SubmissionError, shorten
-from kit.fitting import Says, decoded, weights_of
+from kit.fitting import BALANCE, Says, decoded, is_exact, weights_of
 from kit.modelling import found_by, gathered_with, gathering, model_of, searches, write_vectors
 from kit.pipeline import UNLABELLED, write_submission
 from kit.predictions import Predictions
@@ -100,7 +100,10 @@ def _tested(run: Run, data: Path, says: Says, tolerant: bool) -> tuple[Tabular, 
     folders = with_models(run, gallery is not None)
     models = (_model(competition, task, folder, stores, says) for folder in folders)
     if gallery is None:
-        tested = task.average([decoded(task, model, Examples(ids, encoders.transform(rows))) for encoders, model in models], weights_of(task, metric, folders))
+        made = [decoded(task, model, Examples(ids, encoders.transform(rows))) for encoders, model in models]
+        if is_exact(competition):  # as the run's own test rows made it: any others may be few
+            made = [task.times(each, files.read_json(folder / BALANCE)) for folder, each in zip(folders, made)]
+        tested = task.average(made, weights_of(task, metric, folders))
         return adapter, metric, tested, len(folders)
     with TemporaryDirectory(prefix="vectors-", dir=run.folder) as room:
         made = [Path(room) / folder.name for folder in folders]

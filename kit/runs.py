@@ -112,6 +112,14 @@ def started(runs: Path, config: Config, data: str) -> Iterator[Run]:
             os.close(lock)
 
 
+def unblended(runs: Path, config: Config, data: str) -> Run | None:
+    """The newest finished run of the same command that is in no finished blend, or None."""
+    known = [run for run in listed(runs) if run.info["state"] == "finished"]
+    blended = {name for run in known for name in run.info.get("blended", {}).get("runs", [])}
+    command = command_hash(config, data)
+    return next((run for run in reversed(known) if run.info.get("command") == command and run.name not in blended), None)
+
+
 def _folders(runs: Path) -> list[Path]:
     found = [p for p in runs.glob("*-*") if p.is_dir() and re.match(r"\d+-", p.name)] if runs.is_dir() else []
     return sorted(found, key=lambda p: (int(p.name.split("-")[0]), p.name))

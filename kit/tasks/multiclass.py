@@ -124,6 +124,21 @@ class Multiclass(ClassTask):
         """ratios  class -> its share of the test rows over its share of the rows that are learned from"""
         self.ratios = ratios
 
+    def evening(self, predictions: Predictions, shares: dict[str, float], weight: np.ndarray | None = None) -> dict[str, float]:
+        """class -> factor under which all these rows together give the classes these shares.
+
+        shares  class -> share of the rows; of a class that is left out 0
+        weight  (n,) of the rows, in the order of their ids
+        """
+        p = self._matrix(predictions.rows)
+        factors = calibration.evening(p, np.array([shares.get(c, 0.0) for c in self.classes]), np.ones(len(p)) if weight is None else weight)
+        return dict(zip(self.classes, factors.tolist()))
+
+    def times(self, predictions: Predictions, factors: dict[str, float]) -> Predictions:
+        """Each class's probability times its factor, summing to 1 again."""
+        rows = _scaled(predictions.rows, {"class_factors": factors}, self.classes)
+        return Predictions.of(predictions.ids, rows.drop(columns="id").to_dict("series"))
+
     def encode(self, truth: pd.DataFrame) -> np.ndarray:
         """(n,) int64 class positions; of an open set -1 for rows of no class."""
         values = truth[self.targets[0]].to_numpy(dtype=object)
