@@ -19,7 +19,8 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     """(n,) int64 group of each training row: rows of one class are in one group where a chain of similar pictures leads from one to the other.
 
     target  (n,) class positions, -1 for rows of none, which are compared as a class of their own
-    least   0..1, cosine of the frozen features ([encoders.image], [encoders.audio]), less their mean, from which two rows count as alike
+    least   0..1, cosine of the frozen features, less their mean, from which two rows count as alike: of pictures those of [encoders.image], of sounds their spectra,
+            whatever features a model is given, so that runs of different models have the same folds
     Rows without a picture or a sound are alone. Raises ConfigError where the rows have neither.
     """
     config = competition.config
@@ -27,7 +28,8 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     if not media:
         raise ConfigError(f"score.alike compares pictures or sounds, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
     how = Gathering(competition.home / "cache", (), config.train.get("threads") or len(os.sched_getaffinity(0)), progress)
-    _, _, stores = gathered(tables.train, tables.test, media, config.encoders, how)
+    compared = config.encoders | {"audio": {**config.encoders.get("audio", {}), "features": "spectra"}}
+    _, _, stores = gathered(tables.train, tables.test, media, compared, how)
     features = np.hstack([store.features[: len(tables.train)] for store in stores.values()])
     return chained(features, target, least)
 

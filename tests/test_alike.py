@@ -69,3 +69,17 @@ def test_clips_that_sound_alike_share_a_fold(tmp_path, monkeypatch):
     assert 5 < len(set(rows.group)) < len(rows.ids)
     for fold in split:
         assert not set(rows.group[fold.train]) & set(rows.group[fold.valid])
+
+
+def test_clips_keep_their_folds_whatever_features_a_model_is_given(tmp_path, monkeypatch):
+    """With a network's features in the place of spectra other clips would be alike, and two models' scores could not be compared."""
+    pytest.importorskip("soundfile")
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for features in ("spectra", "a network that is not even looked for"):
+        competition = open_competition("freesound", overrides=["score.alike=0.97", "model.name=constant", "encoders.audio.rate=16000", f"encoders.audio.features={features}"])
+        if not (tmp_path / "sample").is_dir():
+            competition.open_adapter(tmp_path).write_sample(tmp_path / "sample", rows=80)
+        adapter = competition.open_adapter(tmp_path / "sample")
+        found.append(divided(competition, adapter.tables(), adapter.task)[0].group)
+    assert (found[0] == found[1]).all()
