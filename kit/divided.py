@@ -43,6 +43,8 @@ def folded_truth(competition: Competition, tables: Tables, task: Any, split: lis
     """What each training row should give, with the weights that the metric gives it, where it is validated by these folds."""
     config = competition.config
     truth = weighted_truth(tables, config.score.get("weight", ""))
+    if config.score.get("exact") and task.lists_best:
+        raise ConfigError(f"score.exact = true: of {len(task.classes)} classes a prediction lists the best alone, and what is left out has no sum\ntake it out; score.prior serves lists, too")
     if config.score.get("prior"):
         truth = expected(task, truth, tables.truth, split, config.score["prior"])
     return task.out_of_fold(truth, split) if answers_by_fold(task) else truth

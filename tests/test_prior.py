@@ -141,6 +141,15 @@ def test_a_few_new_rows_get_the_factors_of_the_run_s_own_test_rows(table, kit):
     assert now["t000"] == pytest.approx(before["t000"])
 
 
+def test_counts_of_very_many_classes_are_refused_before_anything_is_trained(table):
+    table.train = [["id", "x", "sold"], *([f"{n:04d}", f"{n % 7}", f"c{n // 2:03d}"] for n in range(420))]
+    table.test = [["id", "x"], *([f"t{n:03d}", "1"] for n in range(4))]
+    table.sample = [["id", "sold"], *([row[0], "c000"] for row in table.test[1:])]
+    table.write()
+    assert "score.exact = true: of 210 classes a prediction lists the best alone" in table.complaint(*EXACT)
+    assert not list(table.folder.rglob("fold-0"))
+
+
 def test_counts_of_unnamed_classes_are_refused(table):
     leaning(table)
     with pytest.raises(ConfigError, match="score.exact = true: the counts of which classes"):
