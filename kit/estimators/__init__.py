@@ -3,9 +3,9 @@
 A file each, holding one class. `__init__(setup, *, options)` stores; `fit(train, found)` fits; `predict(rows)` gives what the task
 decodes: (n,) or (n, outputs), probabilities for classes. An estimator that must watch other rows to know when to stop has
 `watches = True` and `watch(train, watched)`, whose findings are handed to `fit`. One that reads column kinds as they are, such as
-pictures, names them in `takes`; one whose speed depends on the machine has `measure(train)`, which gives values of [train]. One that learns step by step may
-keep `history`: a name -> numbers, the step first, such as the epoch, then the losses. `save(folder)` and `load(folder)` use text and
-safetensors only.
+pictures, names them in `takes`; one that starts from what may not be installed says so in `ready()`, before data are read; one whose speed
+depends on the machine has `measure(train)`, which gives values of [train]. One that learns step by step may keep `history`: a name -> numbers,
+the step first, such as the epoch, then the losses. `save(folder)` and `load(folder)` use text and safetensors only.
 """
 
 from collections.abc import Callable

@@ -131,6 +131,11 @@ class Neural:
         self.prior = np.zeros(setup.outputs)  # the mean answer: for rows without a picture or a sound
         self.history: dict[str, list[float]] = {}
 
+    def ready(self) -> None:
+        """Raises ConfigError where weights to start from should come of a package that is not installed; a trained network needs it no more."""
+        if {"image", "audio"} & set(self.takes) and self.network_options.get("weights") == "package":
+            needed("kit.backbones", 'model.weights = "package"').check_package(self.network_options.get("architecture"))
+
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
         if not self.takes or train.target is None:
