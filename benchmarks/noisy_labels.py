@@ -32,7 +32,7 @@ from kit.estimators.neural import Neural
 from kit.zoo.convnet import Convnet
 
 FLIPPED = 0.4
-DECAY = 30.0  # the next would take a quarter of the weights at each step
+DECAY = 10.0
 DECAYS = (0.1, 1.0, 3.0, 10.0, 30.0)
 LEAST_GAIN, MOST_LOST = 0.10, 0.01
 
