@@ -17,7 +17,7 @@ from kit.adapters.tabular import Tabular
 from kit.competition import Competition, resolved
 from kit.divided import divided
 from kit.errors import shorten
-from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, refitted, weights_of
+from kit.fitting import Says, Work, by_repeat, codes, constant_score, encoded, encoders_of, fold_predictions, is_exact, refitted, weights_of
 from kit.folds import Fold
 from kit.modelling import WANTS_SEARCH, begun_with, found_by, model_of, search_of, seen_before
 from kit.predictions import Predictions
@@ -77,7 +77,7 @@ def train(competition: Competition, data: Path, says: Says, *, anew: bool = True
             asked=list(competition.asked),
             task=task.state(),
             schema=_as_json(tables.schema),
-            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else []), *seen_before(competition, learned is not None), *_gallery_seen(work), *labelled],
+            exceptions=[*adapter.exceptions, *([learned.exception] if learned is not None else []), *seen_before(competition, learned is not None), *_gallery_seen(work), *_counts_known(work), *labelled],
             layout=adapter.layout(metric.needs(task.gives)),
             flags=reporting.flags(competition, data),
         )
@@ -165,6 +165,12 @@ def _gallery_seen(work: Work) -> list[str]:
     if not work.searches or not (steps := search_of(work.competition).steps):
         return []
     return [f"the search's {' and '.join(steps)} are made from the rows of the gallery, which are test rows, without labels"]
+
+
+def _counts_known(work: Work) -> list[str]:
+    if not is_exact(work.competition):
+        return []
+    return ["the predictions of all test rows are moved together to the counts of classes that the host tells, and those of validated rows to their own counts"]
 
 
 def _learned(competition: Competition) -> Learned | None:

@@ -6,6 +6,7 @@ import pytest
 
 from kit.divided import expected
 from kit.errors import ConfigError
+from kit.files import read_json
 from kit.folds import Fold
 from kit.predictions import Predictions
 from kit.scoring import Metric
@@ -125,7 +126,10 @@ def test_test_rows_and_validated_rows_get_the_counts_that_are_known_of_them(tabl
         true = pd.Series([row[-1] for row in table.train[1:]], index=[row[0] for row in table.train[1:]])[valid.ids]
         weight = np.where(true == "1", 2.0, 2 / 3)  # half of the rows are to count as of class 1, and a quarter is
         assert valid.rows["p_1"].to_numpy() @ weight / weight.sum() == pytest.approx(weight[true == "1"].sum() / weight.sum(), abs=1e-6)
+    told = "moved together to the counts of classes that the host tells"
+    assert [told in line for line in read_json(run / "run.json")["exceptions"]] == [True]
     plain = table.trained(*EXACT, "score.exact=false")
+    assert read_json(plain / "run.json")["exceptions"] == []
     assert Predictions.read(plain / "test.parquet").rows["p_1"].mean() < 0.4
 
 
