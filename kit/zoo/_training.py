@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.multiprocessing import ProcessRaisedException
 
 from kit.errors import TrainingError
+from kit.heap import keeping
 from kit.zoo._checkpoint import SafetensorsIO
 from kit.zoo._supervised import Supervised
 
@@ -63,6 +64,7 @@ def train(
 class _Spawned(DDPStrategy):
     def setup_environment(self) -> None:  # the first that a new process does
         _hush()
+        keeping().__enter__()  # until it ends
         super().setup_environment()
 
 
