@@ -189,13 +189,15 @@ def _quiet() -> Iterator[None]:
 
 @keeping()
 @torch.inference_mode()
-def frozen_features(tokens: Tokens, architecture: str, *, weights: str, threads: int, progress: Callable[[str], None]) -> np.ndarray:
-    """(n, d) float32: the mean of the last layer's outputs for the tokens of each row, over all its windows; zeros where there is no text.
+def frozen_features(tokens: Tokens, architecture: str, *, weights: str, layers: int, threads: int, progress: Callable[[str], None]) -> np.ndarray:
+    """(n, layers x d) float32: the mean of the outputs of each of the last layers for the tokens of each row, over all its windows; zeros where there is no text.
 
-    Raises ConfigError for windows that are longer than the architecture reads.
+    Raises ConfigError for windows that are longer than the architecture reads, and for more layers than it has.
     """
     network = create(config(source(architecture, weights)))
     check_places(network.config, architecture, tokens.longest)
+    if layers > (there := network.config.num_hidden_layers):
+        raise ConfigError(f"encoders.text.layers = {layers}: {architecture} has {there}\nlower it")
     load(network, architecture, weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device).eval()
@@ -205,12 +207,13 @@ def frozen_features(tokens: Tokens, architecture: str, *, weights: str, threads:
     windows = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
     lengths = np.minimum(tokens.lengths[rows], tokens.longest)
     order = np.argsort(lengths, kind="stable")
-    sums, held, done = np.zeros((len(tokens), network.config.hidden_size)), np.zeros(len(tokens)), 0
+    sums, held, done = np.zeros((len(tokens), layers * network.config.hidden_size)), np.zeros(len(tokens)), 0
     while done < len(order):
         wide = lengths[order[done : done + _AT_ONCE]]
         some = order[done : done + max(int((np.arange(1, len(wide) + 1) * wide <= _AT_ONCE).sum()), 1)]
         batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.padded(rows[some], windows[some]).items()}
-        given = network(input_ids=batch["tokens"], attention_mask=batch["mask"].long()).last_hidden_state.float()
+        found = network(input_ids=batch["tokens"], attention_mask=batch["mask"].long(), output_hidden_states=layers > 1)
+        given = (torch.cat(found.hidden_states[-layers:], dim=2) if layers > 1 else found.last_hidden_state).float()
         mask = batch["mask"][..., None]
         np.add.at(sums, rows[some], (given * mask).sum(dim=1).cpu().numpy())
         np.add.at(held, rows[some], batch["mask"].sum(dim=1).cpu().numpy())

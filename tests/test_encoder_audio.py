@@ -19,7 +19,10 @@ GIVEN = {"audio": {"rate": RATE}}
 
 
 def tone(path, hz, seconds=0.5):
-    samples = 8000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)
+    return written(path, 8000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE))
+
+
+def written(path, samples):
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
         file.writeframes(samples.astype("<i2").tobytes())
@@ -41,6 +44,22 @@ def test_spectra_are_columns_beside_the_others_and_tell_tones_apart(tmp_path):
     assert (np.diff(loudest) > 0).all()  # higher tones lie in higher bands
     np.testing.assert_allclose(features.dense[:, -1], np.log([0.25, 0.5, 0.75, 1.0]), atol=1e-6)
     assert encoders.transform(test).dense[0, 1:65].argmax() > loudest[-1]
+
+
+def test_an_envelope_tells_a_stroke_from_a_swell_of_the_same_spectrum_however_loud_they_are(tmp_path):
+    fading = np.linspace(1, 0.001, RATE) ** 3 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
+    sounds = [fading, fading[::-1], fading / 8, fading[: RATE // 2]]
+    paths = [written(tmp_path / f"{k}.wav", 30_000 * sound) for k, sound in enumerate(sounds)]
+    frame = pd.DataFrame({"size": np.zeros(4), "clip": paths}, index=pd.Index(list("abcd"), name="id"))
+    given = {"audio": {"rate": RATE, "features": "envelope"}}
+    stores = gathered(frame, frame.iloc[:0], SCHEMA, given, Gathering())[2]
+    found = stores["clip"].features.reshape(4, 8, 32)
+    band = found[0, 0].argmax()
+    stroke, swell, quiet, short = found[:, :, band]
+    assert (np.diff(stroke[1:6]) < 0).all() and (np.diff(swell[:6]) > 0).all()
+    np.testing.assert_allclose(quiet[:5], stroke[:5], atol=0.5)  # relative to its own loudest place
+    np.testing.assert_allclose(short[:4], stroke[:4], atol=0.5)
+    assert (found[:, 7] == -80).all()  # nothing is heard after the end
 
 
 def test_a_row_without_a_sound_has_missing_columns_and_no_other_row_changes(tmp_path):
@@ -70,7 +89,7 @@ def test_features_are_computed_once_and_read_back_after(tmp_path, monkeypatch):
     first = gathered(train, test, SCHEMA, GIVEN, how)[2]["clip"].features
     import kit.encoders.audio as module
 
-    monkeypatch.setattr(module, "_spectra", lambda *given: pytest.fail("computed again"))
+    monkeypatch.setattr(module, "log_mel", lambda *given, **options: pytest.fail("computed again"))
     assert np.array_equal(gathered(train, test, SCHEMA, GIVEN, how)[2]["clip"].features, first)
 
 

@@ -72,3 +72,11 @@ def test_words_and_numbers_together_tell_more_than_either():
         p = np.clip(line.predict(parts[1]).ravel(), 1e-9, 1 - 1e-9)
         losses[name] = -np.mean(np.where(test.target == 1, np.log(p), np.log(1 - p)))
     assert losses["both"] < min(losses["words"], losses["numbers"]) - 0.02
+
+
+def test_a_line_that_has_not_settled_says_so_instead_of_the_librarys_warning(monkeypatch, recwarn):
+    monkeypatch.setattr("kit.estimators.linear._ROUNDS", 2)
+    told = []
+    Linear(Setup(task="binary", outputs=1, loss="bce", progress=told.append), penalty=0.001).fit(examples(), {})
+    assert len(told) == 1 and told[0].startswith("linear  stopped after 2 rounds") and "above 0.001" in told[0]
+    assert not [w for w in recwarn if "converge" in str(w.message)]

@@ -14,6 +14,8 @@ from kit.mels import log_mel
 
 _FORMAT = 2  # of the features: one more whenever equal sounds would give others
 _MELS, _HOP_MS = 64, 20.0  # of the spectra that are the plainest features
+_FINE_HOP_MS = 10.0
+_WINDOWS_MS = (0, 30, 60, 120, 250, 500, 1000, 2000, 4000)  # where each begins and the one before it ends
 _RANGE_DB = 80.0  # below its loudest place, a sound is silent
 _SEEN_SECONDS = 5.0  # of a sound, as a picture of its spectrogram
 _AT_ONCE = 256
@@ -43,8 +45,9 @@ class Audio(Stored):
         cache         keep decoded sounds on disk: where they fit, always or never
         most_seconds  a file that declares more is not decoded, where all of it would have to be
         most_damaged  0..1, share of the training sounds that may be damaged or missing
-        features      for models that take no sounds: "spectra" (of 64 mel bands: mean, deviation, greatest, and how much they change), "voice" (a
-                      packaged network that tells speakers apart), or a timm architecture that looks at the spectrogram; "spectra+voice" is both
+        features      for models that take no sounds: "spectra" (of 64 mel bands: mean, deviation, greatest, and how much they change), "envelope" (of
+                      32 bands how loud each is in eight windows from the beginning: what tells a stroke from a swell), "voice" (a packaged network that
+                      tells speakers apart), or a timm architecture that looks at the spectrogram; "spectra+voice" is both
         weights       of that architecture: "hub", "package" or a file
         """
         self.rate, self.seconds, self.trim_db, self.channels, self.cache = rate, seconds, trim_db, channels, cache
@@ -83,8 +86,8 @@ class Audio(Stored):
 
     def _columns(self, part: str, recordings: Recordings, how: Gathering) -> np.ndarray:
         """(n, d) float32 of one kind of features. Torch is imported only where a network is asked for."""
-        if part == "spectra":
-            return _spectra(recordings, how.threads, how.progress)
+        if part in _PLAIN:
+            return _described(recordings, _PLAIN[part], how.threads, how.progress)
         if part == "voice":
             from kit.voices import frozen_voices
 
@@ -94,27 +97,38 @@ class Audio(Stored):
         return frozen_features(_Pictures(recordings), part, weights=self.weights, size=0, threads=how.threads, progress=how.progress)
 
 
-def _spectra(recordings: Recordings, threads: int, progress: Callable[[str], None]) -> np.ndarray:
-    """(n, 5 x bands + 1) float32: of each band its mean, deviation and greatest in dB, the mean and deviation of its change from frame to frame
-    in size; and the logarithm of the seconds."""
+def _spectra(sound: np.ndarray, rate: int) -> np.ndarray:
+    """(5 x bands + 1,): of each band its mean, deviation and greatest in dB, the mean and deviation of its change from frame to frame in size; and the
+    logarithm of the seconds."""
+    decibels = log_mel(sound, rate, mels=_MELS, hop_ms=_HOP_MS)
+    decibels = np.maximum(decibels, decibels.max() - _RANGE_DB)
+    change = np.abs(np.diff(decibels, axis=1, append=decibels[:, -1:]))
+    parts = [f(some, axis=1) for some, f in ((decibels, np.mean), (decibels, np.std), (decibels, np.max), (change, np.mean), (change, np.std))]
+    return np.concatenate([*parts, [np.log(len(sound) / rate)]])
 
-    def told(row: int) -> np.ndarray:
-        sound = recordings[row]
-        decibels = log_mel(sound, recordings.rate, mels=_MELS, hop_ms=_HOP_MS)
-        decibels = np.maximum(decibels, decibels.max() - _RANGE_DB)
-        change = np.abs(np.diff(decibels, axis=1, append=decibels[:, -1:]))
-        parts = [f(some, axis=1) for some, f in ((decibels, np.mean), (decibels, np.std), (decibels, np.max), (change, np.mean), (change, np.std))]
-        return np.concatenate([*parts, [np.log(len(sound) / recordings.rate)]]).astype(np.float32)
 
-    found = np.empty((len(recordings), 5 * _MELS + 1), np.float32)
+def _envelope(sound: np.ndarray, rate: int) -> np.ndarray:
+    """(windows x half as many bands,): how the bands go on from the beginning, in dB below the loudest place: a longer window each; silence behind the end."""
+    decibels = log_mel(sound, rate, mels=_MELS, hop_ms=_FINE_HOP_MS)
+    decibels = np.maximum(decibels - decibels.max(), -_RANGE_DB).reshape(_MELS // 2, 2, -1).mean(axis=1)
+    windows = [decibels[:, round(start / _FINE_HOP_MS) : round(end / _FINE_HOP_MS)] for start, end in zip(_WINDOWS_MS, _WINDOWS_MS[1:])]
+    return np.concatenate([w.mean(axis=1) if w.shape[1] else np.full(len(w), -_RANGE_DB) for w in windows])
+
+
+def _described(recordings: Recordings, of_one: Callable[[np.ndarray, int], np.ndarray], threads: int, progress: Callable[[str], None]) -> np.ndarray:
+    """(n, d) float32: what `of_one` tells of each sound."""
+    parts = []
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(found), _AT_ONCE):
-            rows = range(start, min(start + _AT_ONCE, len(found)))
-            found[start : rows.stop] = np.stack(list(pool.map(told, rows)))
+        for start in range(0, len(recordings), _AT_ONCE):
+            rows = range(start, min(start + _AT_ONCE, len(recordings)))
+            parts.append(np.stack(list(pool.map(lambda row: of_one(recordings[row], recordings.rate), rows))).astype(np.float32))
             recordings.release()
             if start and start % (40 * _AT_ONCE) == 0:
-                progress(f"spectra of {start} of {len(found)} sounds")
-    return found
+                progress(f"spectra of {start} of {len(recordings)} sounds")
+    return np.concatenate(parts) if parts else np.empty((0, len(of_one(np.zeros(1, np.float32), recordings.rate))), np.float32)
+
+
+_PLAIN = {"spectra": _spectra, "envelope": _envelope}
 
 
 class _Pictures:

@@ -47,6 +47,7 @@ class Text:
         ngrams: bool = True,
         features: str = "",
         weights: str = "hub",
+        layers: int = 1,
         tokenizer: Literal["bpe", "words"] = "bpe",
         vocabulary: int = 8000,
         most_tokens: int = 128,
@@ -63,6 +64,7 @@ class Text:
         ngrams        False leaves them to the frozen features
         features      columns beside the n-grams: the mean output of an encoder of Hugging Face for the tokens of each text; "package", a folder or a name
         weights       of that encoder: "hub" (its own), "package", a folder or a file
+        layers        of it, the last ones, whose mean outputs stand side by side: those before the last know more of a text's tone, the last of its subject
         tokenizer     for a model that takes tokens and has no checkpoint: parts of words, or words, learned from the training rows
         vocabulary    tokens that are learned, at most
         most_tokens   of a window, the special ones included; a longer text is cut into windows
@@ -71,7 +73,7 @@ class Text:
         pair          such a model is told which column a token is of
         """
         self.size, self.words, self.characters, self.lowercase, self.min_count = size, words, characters, lowercase, min_count
-        self.ngrams, self.features, self.weights = ngrams, features, weights
+        self.ngrams, self.features, self.weights, self.layers = ngrams, features, weights, layers
         self.tokenizer, self.vocabulary, self.most_tokens, self.most_windows = tokenizer, vocabulary, most_tokens, most_windows
         self.join, self.pair = join, pair
         self._check()
@@ -87,6 +89,8 @@ class Text:
             problems.append(
                 f"encoders.text.most_tokens = {self.most_tokens}, most_windows = {self.most_windows}: expected at least 8 tokens and 1 window"
             )
+        if self.layers < 1:
+            problems.append(f"encoders.text.layers = {self.layers}: expected 1 or more")
         if not self.ngrams and not self.features:
             problems.append("encoders.text.ngrams = false leaves nothing of a text: set encoders.text.features, or drop the columns: input.drop = [...]")
         if problems:
@@ -103,7 +107,7 @@ class Text:
 
     def _frozen(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
         held = hashlib.sha256("".join(f"{len(text)} {text}" for text in texts).encode()).hexdigest()
-        told, begun = f"{self.features} {self.weights} {self.most_tokens} {self.most_windows} {held}", begun_from(self.features, self.weights)
+        told, begun = f"{self.features} {self.weights} {self.layers} {self.most_tokens} {self.most_windows} {held}", begun_from(self.features, self.weights)
         return computed_once(how, "text", told, begun, lambda: self._asked(texts, how))
 
     def _asked(self, texts: np.ndarray, how: Gathering) -> np.ndarray:
@@ -115,7 +119,7 @@ class Text:
         pieces = _tokenizing.pieces(_tokenizing.opened(found), texts.tolist())
         everyone = np.arange(len(texts))
         tokens = _tokenizing.joined([pieces.of(everyone)], [], found, pair=False, longest=self.most_tokens, most_windows=self.most_windows, vocabulary=0)
-        values = frozen_features(tokens, self.features, weights=self.weights, threads=how.threads, progress=how.progress)
+        values = frozen_features(tokens, self.features, weights=self.weights, layers=self.layers, threads=how.threads, progress=how.progress)
         values[~tokens.there] = np.nan
         return values
 

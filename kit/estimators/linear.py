@@ -1,9 +1,11 @@
 """Ridge regression or logistic regression on one-hot, scaled features; the strength of the penalty is chosen inside the training rows."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, ElasticNetCV, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -17,6 +19,7 @@ from kit.space import Choice, Real
 _PENALTIES = [0.03, 0.3, 3.0, 30.0, 300.0]
 _FINER = 10**0.5  # the best of them is compared with its neighbours at this distance
 _LABELS_ASKED = 8  # the commonest labels, that the penalty is chosen on
+_ROUNDS = 300  # of the optimiser, at most
 _MUCH_WORK = 2e8  # values x outputs
 _ROWS_ASKED = 4_000
 
@@ -88,7 +91,7 @@ class Linear:
         return float(tried[errors.argmin()])
 
     def _logistic(self, penalty: float) -> LogisticRegression:
-        return LogisticRegression(C=1 / penalty, max_iter=300, tol=1e-4, random_state=self.setup.seed)
+        return LogisticRegression(C=1 / penalty, max_iter=_ROUNDS, tol=1e-4, random_state=self.setup.seed)
 
     def _best_penalty(self, x, target: np.ndarray, weight: np.ndarray | None) -> float:
         """Least log loss of held-out rows, the same for all labels: of many labels some are asked, of much work a share of the rows."""
@@ -121,7 +124,9 @@ class Linear:
         """
         loss = 0.0
         for train, valid, y, truth in inner:
-            model = self._logistic(penalty).fit(x[train], y, sample_weight=None if weight is None else weight[train])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = self._logistic(penalty).fit(x[train], y, sample_weight=None if weight is None else weight[train])
             place = {c: k for k, c in enumerate(model.classes_)}
             p = model.predict_proba(x[valid])
             loss -= sum(np.log(max(p[i, place[c]], 1e-15)) if c in place else np.log(1e-15) for i, c in enumerate(truth))
@@ -130,7 +135,11 @@ class Linear:
     def _classes(self, x, y: np.ndarray, weight: np.ndarray | None, penalty: float):
         if len(np.unique(y)) < 2:  # a label that all training rows have, or none
             return np.zeros((1, x.shape[1])), np.array([30.0 if y[0] else -30.0])
-        model = self._logistic(penalty).fit(x, y, sample_weight=weight)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = self._logistic(penalty).fit(x, y, sample_weight=weight)
+        if model.n_iter_.max() >= _ROUNDS:
+            self.setup.progress(f"linear  stopped after {_ROUNDS} rounds, a little before its best for the training rows; a model.penalty above {penalty:g} comes there sooner")
         if self.setup.task != "multiclass":
             return model.coef_, model.intercept_
         coef, intercept = np.zeros((self.setup.outputs, x.shape[1])), np.full(self.setup.outputs, -30.0)  # a class with no training row

@@ -227,13 +227,27 @@ def test_more_tokens_than_the_architecture_knows_or_reads_at_once_are_refused(fo
 
 def test_frozen_features_are_the_mean_over_a_texts_tokens_and_zero_where_there_is_none(folder):
     tokens = Tokens(np.array([5, 6, 7], np.int32), np.array([0, 2, 2, 3]), np.zeros(3, np.int8), [2], [3], 0, 10, 16, "made")
-    found = huggingface.frozen_features(tokens, str(folder), weights="hub", threads=1, progress=print)
+    found = huggingface.frozen_features(tokens, str(folder), weights="hub", layers=1, threads=1, progress=print)
     assert found.shape == (3, 16) and found.dtype == np.float32 and not found[1].any()
     theirs = AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         for row, ids in ((0, [2, 5, 6, 3]), (2, [2, 7, 3])):
             expected = theirs(input_ids=torch.tensor([ids])).last_hidden_state[0].mean(dim=0)
             assert np.allclose(found[row], expected.numpy(), atol=1e-5)
+
+
+def test_frozen_features_of_several_layers_stand_side_by_side_the_last_of_them_last(folder):
+    tokens = Tokens(np.array([5, 6, 7], np.int32), np.array([0, 2, 2, 3]), np.zeros(3, np.int8), [2], [3], 0, 10, 16, "made")
+    how = {"weights": "hub", "threads": 1, "progress": print}
+    theirs = AutoModel.from_pretrained(folder).eval()
+    many = theirs.config.num_hidden_layers
+    found = huggingface.frozen_features(tokens, str(folder), layers=many, **how)
+    with torch.inference_mode():
+        states = theirs(input_ids=torch.tensor([[2, 5, 6, 3]]), output_hidden_states=True).hidden_states[1:]
+    assert many > 1 and np.allclose(found[0], np.concatenate([state[0].mean(dim=0).numpy() for state in states]), atol=1e-5)
+    assert np.array_equal(found[:, -16:], huggingface.frozen_features(tokens, str(folder), layers=1, **how))
+    with pytest.raises(ConfigError, match=f"encoders.text.layers = {many + 1}: .* has {many}"):
+        huggingface.frozen_features(tokens, str(folder), layers=many + 1, **how)
 
 
 def test_the_packaged_weights_give_features_in_which_like_texts_are_near():
