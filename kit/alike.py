@@ -19,8 +19,9 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     """(n,) int64 group of each training row: rows of one class are in one group where a chain of similar pictures leads from one to the other.
 
     target  (n,) class positions, -1 for rows of none, which are compared as a class of their own
-    least   0..1, cosine of the frozen features, less their mean, from which two rows count as alike: of pictures those of [encoders.image], of sounds their spectra,
-            whatever features a model is given, so that runs of different models have the same folds
+    least   0..1, cosine of the frozen features, less their mean, from which two rows count as alike: of pictures those of [encoders.image]; of sounds the mean of two,
+            of their spectra and of how these go on. Both, and whatever features a model is given: a model finds copies by what nothing has joined, and runs of different
+            models have the same folds
     Rows without a picture or a sound are alone. Raises ConfigError where the rows have neither.
     """
     config = competition.config
@@ -28,23 +29,31 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     if not media:
         raise ConfigError(f"score.alike compares pictures or sounds, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
     how = Gathering(competition.home / "cache", (), config.train.get("threads") or len(os.sched_getaffinity(0)), progress)
-    compared = config.encoders | {"audio": {**config.encoders.get("audio", {}), "features": "spectra"}}
-    _, _, stores = gathered(tables.train, tables.test, media, compared, how)
-    features = np.hstack([store.features[: len(tables.train)] for store in stores.values()])
-    return chained(features, target, least)
+    blocks = []
+    for heard in ("spectra", "envelope"):
+        asked = {name: column for name, column in media.items() if column.kind == "audio" or not blocks}
+        compared = config.encoders | {"audio": {**config.encoders.get("audio", {}), "features": heard}}
+        _, _, stores = gathered(tables.train, tables.test, asked, compared, how)
+        blocks += [store.features[: len(tables.train)] for store in stores.values()]
+    return chained(np.hstack([_unit(block) for block in blocks]) if len(blocks) > 1 else blocks[0], target, least)
 
 
 def chained(features: np.ndarray, target: np.ndarray, least: float) -> np.ndarray:
     """(n,) int64 group of each row. features  (n, d); a row with a NaN is alone"""
-    there = ~np.isnan(features).any(axis=1)
-    centred = np.where(there[:, None], features - (features[there].mean(axis=0) if there.any() else 0), 0)
-    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    unit = np.nan_to_num(_unit(features))
     found, begun = np.empty(len(features), np.int64), 0
     order = np.argsort(target, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(target[order])) + 1):
         many, named = connected_components(_graph(unit[rows], least), directed=False)
         found[rows], begun = begun + named, begun + many
     return found
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """(n, d) less their mean, of length 1; a row with a NaN is NaN."""
+    there = ~np.isnan(features).any(axis=1)
+    centred = np.where(there[:, None], features - (features[there].mean(axis=0) if there.any() else 0), np.nan)
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
 def _graph(unit: np.ndarray, least: float) -> scipy.sparse.csr_matrix:

@@ -63,7 +63,7 @@ class Scoring:
         prior   the class balance of the test rows, where the host tells it: "uniform", or class -> share; "" is that of the training rows
         exact   whether the host tells the test rows' counts themselves, not what to expect: all their probabilities are then moved together until
                 they sum to the counts, and those of validated rows to the counts of these
-        alike   0..1: training pictures of one class whose features ([encoders.image]), or sounds whose spectra, are at least so similar share a fold; 0 is off. Copies
+        alike   0..1: training pictures of one class whose features ([encoders.image]), or sounds whose spectra and their course, are at least so similar share a fold; 0 is off. Copies
                 of one picture on both sides make a score that no test row gets
         """
 

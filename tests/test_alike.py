@@ -1,5 +1,7 @@
 """Near copies of one picture share a group, a chain of them too, and never across classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,26 @@ def test_clips_that_sound_alike_share_a_fold(tmp_path, monkeypatch):
     assert 5 < len(set(rows.group)) < len(rows.ids)
     for fold in split:
         assert not set(rows.group[fold.train]) & set(rows.group[fold.valid])
+
+
+def test_clips_are_alike_by_their_spectra_and_by_how_these_go_on(tmp_path, monkeypatch):
+    pytest.importorskip("soundfile")
+    from kit.encoders import audio
+
+    monkeypatch.chdir(tmp_path)
+    chance, groups = np.random.default_rng(0), {}
+    for changed in ("nothing", "spectra", "envelope"):
+        with monkeypatch.context() as patched:
+            if changed != "nothing":  # no two clips are alike in it
+                patched.setitem(audio._PLAIN, changed, lambda sound, rate: chance.normal(size=50))
+            opened = open_competition("freesound", overrides=["score.alike=0.92", "model.name=constant", "encoders.audio.rate=16000"])
+            competition = replace(opened, home=tmp_path / changed)  # and with it the features that are kept
+            if not (tmp_path / "sample").is_dir():
+                competition.open_adapter(tmp_path).write_sample(tmp_path / "sample", rows=80)
+            adapter = competition.open_adapter(tmp_path / "sample")
+            rows = divided(competition, adapter.tables(), adapter.task)[0]
+            groups[changed] = len(set(rows.group))
+    assert groups["nothing"] < groups["spectra"] == groups["envelope"] == len(rows.ids)
 
 
 def test_clips_keep_their_folds_whatever_features_a_model_is_given(tmp_path, monkeypatch):

@@ -64,7 +64,8 @@ def train(
 class _Spawned(DDPStrategy):
     def setup_environment(self) -> None:  # the first that a new process does
         _hush()
-        keeping().__enter__()  # until it ends
+        self.kept = keeping()  # until the process ends
+        self.kept.__enter__()
         super().setup_environment()
 
 
