@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from scipy.fft import irfft, rfft
 
 from kit.archives import identity
 from kit.errors import ConfigError, bullets, shorten
@@ -18,6 +19,8 @@ from kit.stores import Damaged, each
 from kit.tables import MEDIA
 
 _RANGE_DB = 20.0  # noise and background are as loud as the least ratio says, or up to so much quieter
+_LOWEST_HZ = 50.0  # below it all frequencies are filtered alike
+_CORNERS = (1, 5)  # of a filter's line between the lowest and the highest frequency: at least, and one more than at most
 _KEPT, _KEPT_SECONDS = 64, 30.0  # background sounds held in memory, and how much of each: 120 MB at 32 kHz
 
 
@@ -36,6 +39,8 @@ class Hearing:
         pooling: Literal["mean", "max"] = "mean",
         shift: float = 0.0,
         gain_db: float = 0.0,
+        speed: float = 0.0,
+        filter_db: float = 0.0,
         invert: bool = False,
         noise_db: float = -1.0,
         background: str = "",
@@ -51,6 +56,8 @@ class Hearing:
                           are then divided by their sum
         shift             0..1, share of the silence behind a short clip that may stand before it
         gain_db           by which training makes a clip louder or quieter at most, drawn evenly
+        speed             share by which training plays a clip faster or slower at most, its pitch with it
+        filter_db         by which training makes some frequencies louder or quieter than others at most, as other rooms, microphones and instruments do
         invert            half of the training clips are turned upside down, which no ear hears and no spectrogram shows
         noise_db          signal over white noise, at the least; half of the training clips get some, up to 20 dB quieter; below 0 is none
         background        folder of sounds (WAV, FLAC, OGG, MP3), parts of whose first 30 seconds are mixed under training clips; "" is none
@@ -61,7 +68,7 @@ class Hearing:
         Raises ConfigError with all values that are out of range.
         """
         self.seconds, self.hop_seconds, self.most_windows, self.pooling = seconds, hop_seconds, most_windows, pooling
-        self.shift, self.gain_db, self.invert, self.noise_db = shift, gain_db, invert, noise_db
+        self.shift, self.gain_db, self.speed, self.filter_db, self.invert, self.noise_db = shift, gain_db, speed, filter_db, invert, noise_db
         self.background, self.background_db, self.background_share = background, background_db, background_share
         self.mixup = mixup
         self._behind: list[Path] = []
@@ -81,6 +88,8 @@ class Hearing:
         expect(self.most_windows >= 1, "most_windows", "at least 1")
         expect(0 <= self.shift <= 1, "shift", "a share from 0 to 1")
         expect(0 <= self.gain_db <= 60, "gain_db", "0 to 60 dB")
+        expect(0 <= self.speed <= 0.5, "speed", "a share from 0 to 0.5")
+        expect(0 <= self.filter_db <= 60, "filter_db", "0 to 60 dB")
         expect(self.noise_db <= 120, "noise_db", "0 to 120 dB, or below 0 for none")
         expect(-60 <= self.background_db <= 120, "background_db", "-60 to 120 dB")
         expect(0 <= self.background_share <= 1, "background_share", "a share from 0 to 1")
@@ -123,8 +132,14 @@ class Hearing:
     def training_view(self, sound: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
         """(samples,) float32 in -1..1 -> a changed part of it, at most `samples(rate)` long."""
         wide = self.samples(rate)
-        start = int(random.integers(len(sound) - wide + 1)) if len(sound) > wide else 0
-        heard = sound[start : start + wide].astype(np.float32)
+        quicker = math.exp(random.uniform(-1, 1) * math.log1p(self.speed)) if self.speed else 1.0
+        taken = math.ceil(wide * quicker) + 1 if self.speed else wide
+        start = int(random.integers(len(sound) - taken + 1)) if len(sound) > taken else 0
+        heard = sound[start : start + taken].astype(np.float32)
+        if self.speed and len(heard):
+            heard = _played(heard, quicker)[:wide]
+        if self.filter_db and len(heard):
+            heard = _filtered(heard, rate, self.filter_db, random)
         if self.invert and random.random() < 0.5:
             heard = -heard
         if self.gain_db:
@@ -143,6 +158,23 @@ class Hearing:
 
 def _factor(db: float) -> np.float32:
     return np.float32(10 ** (db / 20))
+
+
+def _played(heard: np.ndarray, quicker: float) -> np.ndarray:
+    """The same sound in 1 / quicker of its time."""
+    import soxr  # asked for only where there are sounds to read
+
+    return soxr.resample(heard, quicker, 1.0, quality="LQ")
+
+
+def _filtered(heard: np.ndarray, rate: int, most_db: float, random: np.random.Generator) -> np.ndarray:
+    """Each frequency louder or quieter by a line through random decibels at random octaves, after FilterAugment (Nam, Kim and Park 2022, https://arxiv.org/abs/2110.03282)."""
+    bins = rfft(heard)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(heard), 1 / rate), _LOWEST_HZ))
+    inner = np.sort(random.uniform(octaves[0], octaves[-1], int(random.integers(*_CORNERS))))
+    corners = np.concatenate([octaves[:1], inner, octaves[-1:]])
+    decibels = np.interp(octaves, corners, random.uniform(-most_db, most_db, len(corners)))
+    return irfft(bins * np.power(10, decibels / 20).astype(np.float32), len(heard))
 
 
 def _mixed(heard: np.ndarray, other: np.ndarray, least_db: float, random: np.random.Generator) -> np.ndarray:

@@ -78,6 +78,37 @@ def test_a_clip_that_becomes_too_loud_keeps_its_form():
     assert 20 * np.log10(np.delete(spectrum, 50).max() / spectrum[50]) < -80  # dB, all that is not the tone
 
 
+def test_a_clip_played_faster_or_slower_is_higher_or_lower_by_as_much_as_asked():
+    pytest.importorskip("soxr")
+    tone = 0.5 * np.sin(2 * np.pi * 100 * np.arange(3000) / RATE)
+    found = [view(tone, seed, speed=0.25) for seed in range(40)]
+    assert {len(f) for f in found} == {1000} and {f.dtype for f in found} == {np.dtype(np.float32)}
+    pitches = [int(np.abs(np.fft.rfft(f)).argmax()) for f in found]  # Hz
+    assert 79 <= min(pitches) < 85 and 117 < max(pitches) <= 125
+    lengths = [len(view(tone[:400], seed, speed=0.25)) for seed in range(40)]  # of a short clip, no sample of which is left out
+    assert 320 <= min(lengths) < 340 and 470 < max(lengths) <= 500
+
+
+def test_a_filter_makes_each_frequency_louder_or_quieter_within_its_range():
+    random = np.random.default_rng(0)
+    sound = (random.normal(size=1000) * 0.05).astype(np.float32)
+    changes = []
+    for seed in range(40):
+        found = view(sound, seed, filter_db=6.0)
+        assert found.dtype == np.float32
+        changes.append(20 * np.log10(np.abs(np.fft.rfft(found))[1:-1] / np.abs(np.fft.rfft(sound))[1:-1]))
+    changes = np.stack(changes)  # (views, frequencies)
+    assert np.abs(changes).max() < 6.01 and changes.min() < -5 and changes.max() > 5
+    assert np.mean(np.ptp(changes, axis=1) > 1) > 0.9  # the frequencies of one view differ
+    assert np.median(np.abs(np.diff(changes, axis=1))) < 0.05  # dB from one to the next: neighbours go together
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_a_clip_of_hardly_a_sample_is_heard_all_the_same(length):
+    pytest.importorskip("soxr")
+    assert len(view(np.full(length, 0.5), speed=0.2, filter_db=6.0)) <= max(length, 1) + 1
+
+
 def test_half_of_the_clips_are_turned_upside_down():
     signs = [view(np.full(10, 0.5), seed, invert=True)[0] for seed in range(100)]
     assert 30 < sum(s < 0 for s in signs) < 70
@@ -123,19 +154,21 @@ def test_silence_stays_silence():
 
 def test_equal_random_numbers_give_equal_views():
     sound = np.random.default_rng(5).normal(size=5000).astype(np.float32) * 0.1
-    options = {"gain_db": 6.0, "noise_db": 10.0, "invert": True, "shift": 1.0}
+    options = {"gain_db": 6.0, "noise_db": 10.0, "invert": True, "shift": 1.0, "filter_db": 6.0}
     assert np.array_equal(view(sound, 7, **options), view(sound, 7, **options))
     assert not np.array_equal(view(sound, 7, **options), view(sound, 8, **options))
 
 
 def test_all_values_out_of_range_are_said_at_once(tmp_path):
     with pytest.raises(ConfigError) as error:
-        Hearing(seconds=0.0, shift=2.0, mixup=-1.0, gain_db=-3.0, most_windows=0, background=str(tmp_path), background_share=1.5)
+        Hearing(seconds=0.0, shift=2.0, mixup=-1.0, gain_db=-3.0, speed=0.6, filter_db=-1.0, most_windows=0, background=str(tmp_path), background_share=1.5)
     assert str(error.value).split("\n") == [
         "augment.audio.seconds = 0.0: expected 0.05 to 600",
         "augment.audio.most_windows = 0: expected at least 1",
         "augment.audio.shift = 2.0: expected a share from 0 to 1",
         "augment.audio.gain_db = -3.0: expected 0 to 60 dB",
+        "augment.audio.speed = 0.6: expected a share from 0 to 0.5",
+        "augment.audio.filter_db = -1.0: expected 0 to 60 dB",
         "augment.audio.background_share = 1.5: expected a share from 0 to 1",
         "augment.audio.mixup = -1.0: expected 0 for none, or an alpha above 0",
         f"augment.audio.background = {str(tmp_path)!r}: expected a folder that holds sounds (.wav, .flac, .ogg, .mp3)",
