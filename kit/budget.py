@@ -133,12 +133,19 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     """
     record = at_work.record
     expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
+    its = _SHARE * at_work.for_steps
+    overrides = _overrides(at_work, step)
+    limit = _in_time(at_work, step, overrides)
+    if limit and step.label not in record.limits and its < expected < its / _CUT:
+        expected = its  # its searches will be ended sooner
     if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
         return
-    began, before, its = time.monotonic(), {r.name for r in _finished(at_work)}, _SHARE * at_work.for_steps
-    overrides = _overrides(at_work, step)
-    overrides += _in_time(at_work, step, overrides)
-    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps)
+    if limit:
+        record.limits[step.label] = limit
+        at_work.save()
+        overrides.append(f"model.seconds={limit}")
+    began, before, since = time.monotonic(), {r.name for r in _finished(at_work)}, time.time()
+    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps, lambda: _too_slow(at_work, overrides, since))
     took = time.monotonic() - began
     if step.label == "constant" and ended == 1:
         record.close()
@@ -151,7 +158,8 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
             slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.limits and took > _CUT * its
             record.slower[step.family] = max(slower, slower * took / expected) if ended_early else slower * took / expected
     at_work.save()
-    why = {None: "", 0: ""}.get(ended, "stopped: the time is up" if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
+    stopped = "stopped: the time is up" if at_work.for_steps <= 1 else "stopped: its folds say that it would not end in time"
+    why = {None: "", 0: ""}.get(ended, stopped if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)
     if made is not None and step.label != "constant" and record.blending <= _BLENDING * at_work.left:
         _blend(at_work)
@@ -173,30 +181,45 @@ def _overrides(at_work: _Spending, step: Step) -> list[str]:
     return [*given, *step.overrides, *again]
 
 
-def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> list[str]:
-    """For a booster that searches for its rounds, the seconds of each search, such that all its folds end within its share of what is left."""
+def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> float:
+    """For a booster that searches for its rounds, the seconds of each search, such that all its folds end within its share of what is left; else 0."""
     first = at_work.record.steps.get(BOOSTER)
     try:
         model = open_competition(at_work.name, preset=at_work.preset, overrides=overrides).config.model
     except KitError:  # the step will say so
-        return []
+        return 0.0
     if model["name"] not in BOOSTERS or model.get("rounds") or model.get("seconds") or not first:
-        return []
+        return 0.0
+    if step.label in at_work.record.limits:
+        return at_work.record.limits[step.label]
     quick = _run(at_work, first)
     info = quick.info
     folds = len(info["score"]["folds"]) if info["score"] != UNSCORED else 1
     trained = info["covered"] * (folds - 1) // folds if folds > 1 else info["covered"]
     searches = (folds + (quick.folder / "refit").is_dir()) * (inner_cuts(trained) + _REFIT * int(model.get("models", 1)))
     its = _SHARE * at_work.for_steps - at_work.record.took.get("constant", 0.0)
-    at_work.record.limits.setdefault(step.label, round(max(_SEARCHING * its / searches, 0.01), 2))
-    at_work.save()
-    return [f"model.seconds={at_work.record.limits[step.label]}"]
+    return round(max(_SEARCHING * its / searches, 0.01), 2)
+
+
+def _too_slow(at_work: _Spending, overrides: list[str], since: float) -> bool:
+    """Whether a step, going by the folds that it has written since, cannot end in time: what it would take for nothing is left to others."""
+    quick = at_work.record.steps.get(BOOSTER)
+    own = [r for r in runs.listed(at_work.competition.home / "runs") if r.info["state"] == "running" and r.info.get("asked") == _asked(at_work, overrides)]
+    if not quick or not own:
+        return False
+    each = {path.parent.name: path for path in own[-1].folder.glob("*/fold.json")}
+    seconds = [told["seconds"] for path in each.values() if path.stat().st_mtime >= since and "seconds" in (told := files.read_json(path))]
+    missing = [path.parent.name for path in _run(at_work, quick).folder.glob("*/fold.json") if path.parent.name not in each]
+    return bool(seconds) and len(missing) * sum(seconds) / len(seconds) > at_work.for_steps
+
+
+def _asked(at_work: _Spending, overrides: list[str]) -> list[str]:
+    return ([f"--preset {at_work.preset}"] if at_work.preset else []) + overrides
 
 
 def _made(at_work: _Spending, overrides: list[str], before: set[str]) -> Run | None:
     """The run of these overrides that has been finished since, whether it is new or went on."""
-    asked = ([f"--preset {at_work.preset}"] if at_work.preset else []) + overrides
-    own = [r for r in _finished(at_work) if r.name not in before and r.info.get("asked") == asked]
+    own = [r for r in _finished(at_work) if r.name not in before and r.info.get("asked") == _asked(at_work, overrides)]
     return own[-1] if own else None
 
 

@@ -4,24 +4,30 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from kit.errors import KitError
 
 _GRACE = 0.5  # seconds that a stopped process has to write down where it stopped
+_LOOKING = 1.0  # seconds from one look at it to the next
 
 
-def in_a_process(work: Callable[[], Any], seconds: float) -> int | None:
+def in_a_process(work: Callable[[], Any], seconds: float, hopeless: Callable[[], bool] = lambda: False) -> int | None:
     """The exit code of a process that does the work; it and its children are stopped when the time is up.
+
+    hopeless  asked now and then: whether it cannot end in time, and is stopped at once
 
     It is a copy of this one, which has the libraries read in already; this one never computes anything itself, so that no thread of a
     library is lost in the copy.
     """
     process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
+    began = time.monotonic()
     process.start()
     try:
-        process.join(max(seconds, 0.0))
+        while process.is_alive() and (spent := time.monotonic() - began) < seconds and not hopeless():
+            process.join(min(_LOOKING, seconds - spent))
         if process.is_alive():
             _stop(process, signal.SIGTERM)
             process.join(_GRACE)

@@ -181,7 +181,7 @@ def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     clock, spent_on = [0.0], []
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
-    def trained(work, seconds):
+    def trained(work, seconds, hopeless=None):
         label = running[0]
         spent_on.append(label)
         clock[0] += {"constant": 1.0, budget.BOOSTER: 2.0, "slow": 80.0, "next": 80.0, "linear": 2.0}[label]
@@ -209,7 +209,7 @@ def test_a_booster_whose_searches_were_ended_does_not_make_the_next_look_cheap(t
     clock, begun = [0.0], []
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
-    def timed(work, seconds):
+    def timed(work, seconds, hopeless=None):
         begun.append(seconds)
         clock[0] += {0: 1.0, 1: 2.0}.get(len(begun) - 1, seconds / 3)
         return work() or 0
@@ -224,6 +224,39 @@ def test_a_booster_whose_searches_were_ended_does_not_make_the_next_look_cheap(t
     assert len(begun) == 5 and all(left / 3 > 0.4 * needs - 1e-6 for left in begun[2:]), begun
 
 
+SLOW = """
+import time
+import numpy as np
+
+class Slow:
+    watches = False
+
+    def __init__(self, setup):
+        self.setup = setup
+
+    def fit(self, train, found):
+        time.sleep(9)
+
+    def predict(self, rows):
+        return np.full((len(rows), 1), 0.5)
+
+    def save(self, folder):
+        (folder / "model.json").write_text("{}")
+
+    def load(self, folder):
+        pass
+"""
+
+
+def test_a_step_whose_first_fold_says_that_it_will_not_end_in_time_is_stopped_and_leaves_the_rest_to_others(table):
+    (table.folder / "slow.py").write_text(SLOW)
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("slow", ("model.name=./slow.py",), 0.0), Step("after", ("model.rounds=6",), 0.0)]
+    _, lines = spent(table, steps, seconds=20.0)
+    slow, after = (next(line for line in lines if f" {label} " in line) for label in ("slow", "after"))
+    assert "its folds say that it would not end in time" in slow and 9 < float(slow.split()[-2]) < 12  # the second of two folds would take nine seconds more
+    assert "stopped" not in after and states(table)[2:4] == ["interrupted", "finished"]
+
+
 def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, monkeypatch):
     clock, order = [0.0], []
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
@@ -234,7 +267,7 @@ def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, m
         take(at_work, step, share)
         order.extend([step.label] * (len(at_work.record.steps) - before))
 
-    def timed(work, seconds):
+    def timed(work, seconds, hopeless=None):
         clock[0] += 5.0
         return work() or 0
 
@@ -250,7 +283,7 @@ def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
     clock, order = [0.0], []
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
-    def timed(work, seconds):
+    def timed(work, seconds, hopeless=None):
         blending = "_blended" in work.__code__.co_names
         order.append("blend" if blending else "step")
         clock[0] += 15.0 if blending else 1.0
@@ -269,7 +302,7 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
     clock, left = [0.0], {}
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
-    def timed(work, seconds):
+    def timed(work, seconds, hopeless=None):
         left[len(left)] = seconds
         clock[0] += 2.0
         try:
@@ -290,11 +323,36 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
     assert left[2] / 6 < folds * (5 + 1.5) * searched[0] < left[2] / 3
 
 
+def test_a_booster_that_needs_more_than_its_share_is_begun_where_its_searches_may_end_sooner(table, monkeypatch):
+    """Of 117 seconds left a booster may take 39: one that would take 60 begins, and one that would take 90 waits until the cheap ones had their turn."""
+    clock, order = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def timed(work, seconds, hopeless=None):
+        clock[0] += 0.1
+        return work() or 0
+
+    take = budget._take
+
+    def told(at_work, step, share=1.0):
+        before = len(at_work.record.steps)
+        take(at_work, step, share)
+        order.extend([step.label] * (len(at_work.record.steps) - before))
+
+    monkeypatch.setattr(budget, "_take", told)
+    monkeypatch.setattr(budget, "in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    searching = ("model.rounds=0", "model.most_rounds=3")
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("much", (*searching, "train.seed=3"), 900.0), Step("more", searching, 600.0), Step("cheap", ("model.name=knn",), 1.0)]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    assert order[:5] == ["constant", budget.BOOSTER, "more", "cheap", "much"]
+
+
 def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeypatch):
     searching = Step("searching", ("model.rounds=0", "model.most_rounds=3"), 0.0)
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), searching]
 
-    def stopped(work, seconds, own=budget.in_a_process):
+    def stopped(work, seconds, hopeless=None, own=budget.in_a_process):
         if len(runs.listed(table.folder / "runs")) == 2:
             raise KeyboardInterrupt
         return own(work, seconds)
