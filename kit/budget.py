@@ -19,9 +19,10 @@ from kit.budget_record import Record
 from kit.competition import Competition, open_competition
 from kit.config import suits_any_model
 from kit.errors import ConfigError, KitError, RunError
+from kit.estimators._boosted import usual_rate
 from kit.fitting import Says, inner_cuts
 from kit.pipeline import UNSCORED, score_line, train
-from kit.portfolio import BOOSTER, BOOSTERS, Step, portfolio
+from kit.portfolio import BOOSTER, BOOSTERS, QUICK_ROUNDS, Step, portfolio
 from kit.registry import filled, find_model
 from kit.runs import Run
 from kit.scoring import Score
@@ -35,6 +36,9 @@ _SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is
 _CUT = 0.5  # of that share: a search that took more may have been ended, and says nothing of how little the next would take
 _SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
 _REFIT = 1.5  # a fit on all rows of a fold takes so many times a search of the same rounds on most of them
+_LEARNED = 40.0  # rounds times learning rate, after which boosters of trees had usually learned what there was
+_MOST_RATE = 0.12  # of learning, that a booster with little time gets (benchmarks/README.md)
+_RATED = ("lightgbm", "xgboost")  # boosters whose rounds take about as long as the first one's
 _LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _SEEDS = 5  # of the best kind, when the portfolio is through
@@ -136,14 +140,14 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     its = _SHARE * at_work.for_steps
     overrides = _overrides(at_work, step)
     limit = _in_time(at_work, step, overrides)
-    if limit and step.label not in record.limits and its < expected < its / _CUT:
+    if limit and step.label not in record.given and its < expected < its / _CUT:
         expected = its  # its searches will be ended sooner
     if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
         return
     if limit:
-        record.limits[step.label] = limit
+        record.given[step.label] = limit
         at_work.save()
-        overrides.append(f"model.seconds={limit}")
+        overrides += [f"model.{option}={value}" for option, value in limit.items()]
     began, before, since = time.monotonic(), {r.name for r in _finished(at_work)}, time.time()
     ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps, lambda: _too_slow(at_work, overrides, since))
     took = time.monotonic() - began
@@ -155,7 +159,7 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     if made is not None:
         record.took[step.label] = took
         if expected > 0 and math.isfinite(expected):
-            slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.limits and took > _CUT * its
+            slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.given and took > _CUT * its
             record.slower[step.family] = max(slower, slower * took / expected) if ended_early else slower * took / expected
     at_work.save()
     stopped = "stopped: the time is up" if at_work.for_steps <= 1 else "stopped: its folds say that it would not end in time"
@@ -181,24 +185,32 @@ def _overrides(at_work: _Spending, step: Step) -> list[str]:
     return [*given, *step.overrides, *again]
 
 
-def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> float:
-    """For a booster that searches for its rounds, the seconds of each search, such that all its folds end within its share of what is left; else 0."""
+def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> dict[str, float]:
+    """For a booster that searches for its rounds, the seconds of each search, such that all its folds end within its share of what is left.
+
+    Where the first booster's rounds say that this is too little for its usual learning rate, a higher one beside it. Empty for all other models.
+    """
     first = at_work.record.steps.get(BOOSTER)
     try:
         model = open_competition(at_work.name, preset=at_work.preset, overrides=overrides).config.model
     except KitError:  # the step will say so
-        return 0.0
+        return {}
     if model["name"] not in BOOSTERS or model.get("rounds") or model.get("seconds") or not first:
-        return 0.0
-    if step.label in at_work.record.limits:
-        return at_work.record.limits[step.label]
+        return {}
+    if step.label in at_work.record.given:
+        return at_work.record.given[step.label]
     quick = _run(at_work, first)
     info = quick.info
     folds = len(info["score"]["folds"]) if info["score"] != UNSCORED else 1
     trained = info["covered"] * (folds - 1) // folds if folds > 1 else info["covered"]
     searches = (folds + (quick.folder / "refit").is_dir()) * (inner_cuts(trained) + _REFIT * int(model.get("models", 1)))
     its = _SHARE * at_work.for_steps - at_work.record.took.get("constant", 0.0)
-    return round(max(_SEARCHING * its / searches, 0.01), 2)
+    found = {"seconds": round(max(_SEARCHING * its / searches, 0.01), 2)}
+    its_rounds = max((s for path in quick.folder.glob("fold-*/fold.json") if (s := files.read_json(path)["seconds"])), default=0.0) / QUICK_ROUNDS
+    rate = min(_LEARNED * its_rounds / found["seconds"], _MOST_RATE)
+    if model["name"] in _RATED and not model.get("learning_rate") and rate > usual_rate(trained):
+        found["learning_rate"] = round(rate, 3)
+    return found
 
 
 def _too_slow(at_work: _Spending, overrides: list[str], since: float) -> bool:
@@ -244,8 +256,8 @@ def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
     first = best.info["seed"]
     for seed in range(first + 1, first + _SEEDS):
         again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
-        if step.label in at_work.record.limits:  # seeds of one model are seeds of the same search
-            at_work.record.limits.setdefault(again.label, at_work.record.limits[step.label])
+        if step.label in at_work.record.given:  # seeds of one model are seeds of the same search
+            at_work.record.given.setdefault(again.label, at_work.record.given[step.label])
         if again.label not in at_work.record.steps and at_work.record.took.get(step.label, math.inf) < at_work.for_steps:
             _take(at_work, again)
 

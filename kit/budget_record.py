@@ -12,7 +12,7 @@ class Record:
 
     used      seconds
     steps     label -> name of its run; "" for one that failed or was stopped
-    limits    label -> model.seconds, as it was given when the step was begun
+    given     label -> what its model was given to end in time (seconds, learning_rate), when the step was begun
     took      label -> seconds
     slower    family -> what its last step took, as a multiple of what was expected
     blending  seconds of the last blend
@@ -22,7 +22,7 @@ class Record:
     used: float = 0.0
     steps: dict[str, str] = field(default_factory=dict)
     blends: list[str] = field(default_factory=list)
-    limits: dict[str, float] = field(default_factory=dict)
+    given: dict[str, dict[str, float]] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
     slower: dict[str, float] = field(default_factory=dict)
     blending: float = 0.0

@@ -323,6 +323,28 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
     assert left[2] / 6 < folds * (5 + 1.5) * searched[0] < left[2] / 3
 
 
+@pytest.mark.parametrize("seconds, rate", [(0.001, None), (4.0, 0.12)])
+def test_a_booster_with_time_for_few_rounds_learns_at_a_higher_rate_unless_it_names_its_own(table, monkeypatch, seconds, rate):
+    """By what the first booster's fold took: 8 rounds of it would be a hundred."""
+
+    def timed(work, left, hopeless=None):
+        ended = work() or 0
+        for path in (table.folder / "runs").glob("2-*/fold-*/fold.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+        return ended
+
+    monkeypatch.setattr(budget, "in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: None)
+    searching = ("model.name=lightgbm", "model.most_rounds=3")
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("usual", searching, 0.0), Step("own", (*searching, "model.learning_rate=0.02"), 0.0)]
+    spent(table, steps)
+    asked = [r.info["asked"] for r in runs.listed(table.folder / "runs")[2:4]]
+    rates = [[float(o.partition("=")[2]) for o in told if o.startswith("model.learning_rate=")][-1:] for told in asked]
+    assert all(any(o.startswith("model.seconds=") for o in told) for told in asked)
+    assert (rates[0] or [0])[0] == (rate or 0) and rates[1] == [0.02]
+
+
 def test_a_booster_that_needs_more_than_its_share_is_begun_where_its_searches_may_end_sooner(table, monkeypatch):
     """Of 117 seconds left a booster may take 39: one that would take 60 begins, and one that would take 90 waits until the cheap ones had their turn."""
     clock, order = [0.0], []
@@ -362,7 +384,7 @@ def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeyp
         with pytest.raises(KeyboardInterrupt):
             spent(table, steps)
     (record,) = (table.folder / "budgets").glob("*.json")
-    seconds = json.loads(record.read_text())["limits"]["searching"]
+    seconds = json.loads(record.read_text())["given"]["searching"]["seconds"]
     spent(table, steps)
     assert f"model.seconds={seconds}" in runs.listed(table.folder / "runs")[2].info["asked"]
 

@@ -9,7 +9,7 @@ import scipy.sparse
 
 from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import Boosted, Column, over
+from kit.estimators._boosted import MIDDLE, Boosted, Column, over, usual_rate
 from kit.files import whole
 from kit.space import Choice, Real, Whole
 
@@ -67,10 +67,10 @@ class Lightgbm(Boosted):
     def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
         """LightGBM's own, for n training rows whose target has this standard deviation."""
         given = self.options
-        small, middle = n < 3_000, n < 20_000
+        small, middle = n < 3_000, n < MIDDLE
         parameters = {
             "objective": self.losses[self.setup.loss],
-            "learning_rate": given["learning_rate"] or (0.03 if middle else 0.06),
+            "learning_rate": given["learning_rate"] or usual_rate(n),
             "num_leaves": given["leaves"] or (8 if small else 24 if middle else 63),
             "max_depth": given["depth"],
             "min_data_in_leaf": given["min_rows"] or (10 if small else 20 if middle else 40),

@@ -9,7 +9,7 @@ import xgboost
 
 from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import Boosted, Column, as_float32, over
+from kit.estimators._boosted import MIDDLE, Boosted, Column, as_float32, over, usual_rate
 from kit.files import whole
 from kit.space import Real, Whole
 
@@ -61,11 +61,11 @@ class Xgboost(Boosted):
     def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
         """XGBoost's own, for n training rows whose target has this standard deviation."""
         given = self.options
-        small, few, middle = n < 3_000, n < 10_000, n < 20_000
+        small, few, middle = n < 3_000, n < 10_000, n < MIDDLE
         parameters = {
             "objective": self.losses[self.setup.loss],
             "tree_method": "hist",
-            "learning_rate": given["learning_rate"] or (0.03 if middle else 0.06),
+            "learning_rate": given["learning_rate"] or usual_rate(n),
             "max_depth": given["depth"] or (4 if few else 6 if middle else 8),
             "min_child_weight": given["min_weight"],
             "colsample_bytree": given["column_share"] or (0.5 if small else 0.6),
