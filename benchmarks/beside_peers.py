@@ -29,10 +29,11 @@ from pathlib import Path
 from kit import budget
 from kit.competition import open_competition
 from kit.fitting import Says
-from kit.portfolio import TABLES
+from kit.portfolio import TABLES, portfolio
 name, seconds, first = sys.argv[1], float(sys.argv[2]), ["constant", *json.loads(sys.argv[3])]
 opened = open_competition(name)
-chosen = sorted(TABLES, key=lambda s: first.index(s.label) if s.label in first else len(first)) if len(first) > 1 else None
+there = {s.label for s in portfolio(opened)}  # what is not installed is no step
+chosen = sorted((s for s in TABLES if s.label in there), key=lambda s: first.index(s.label) if s.label in first else len(first)) if len(first) > 1 else None
 print(budget.spend(name, opened.data(None, False), Says(print), seconds=seconds, began=began, steps=chosen))
 """  # in a file of its own, as processes that fork want it
 

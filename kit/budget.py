@@ -10,6 +10,7 @@ import json
 import math
 import re
 import signal
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,11 +207,18 @@ def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> dict[str, 
     searches = (folds + (quick.folder / "refit").is_dir()) * (inner_cuts(trained) + _REFIT * int(model.get("models", 1)))
     its = _SHARE * at_work.for_steps - at_work.record.took.get("constant", 0.0)
     found = {"seconds": round(max(_SEARCHING * its / searches, 0.01), 2)}
-    its_rounds = max((s for path in quick.folder.glob("fold-*/fold.json") if (s := files.read_json(path)["seconds"])), default=0.0) / QUICK_ROUNDS
-    rate = min(_LEARNED * its_rounds / found["seconds"], _MOST_RATE)
+    its_round = (_of_a_fold(at_work, BOOSTER) - _of_a_fold(at_work, "constant")) / QUICK_ROUNDS
+    rate = min(_LEARNED * its_round / found["seconds"], _MOST_RATE)
     if model["name"] in _RATED and not model.get("learning_rate") and rate > usual_rate(trained):
         found["learning_rate"] = round(rate, 3)
     return found
+
+
+def _of_a_fold(at_work: _Spending, label: str) -> float:
+    """Seconds that a step took for a fold, the median; 0 where it has none."""
+    name = at_work.record.steps.get(label)
+    told = [files.read_json(path)["seconds"] for path in _run(at_work, name).folder.glob("fold-*/fold.json")] if name else []
+    return statistics.median(told) if told else 0.0
 
 
 def _too_slow(at_work: _Spending, overrides: list[str], since: float) -> bool:

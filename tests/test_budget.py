@@ -325,7 +325,7 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
 
 @pytest.mark.parametrize("seconds, rate", [(0.001, None), (4.0, 0.12)])
 def test_a_booster_with_time_for_few_rounds_learns_at_a_higher_rate_unless_it_names_its_own(table, monkeypatch, seconds, rate):
-    """By what the first booster's fold took: 8 rounds of it would be a hundred."""
+    """By what the hundred rounds of the first booster took in a fold."""
 
     def timed(work, left, hopeless=None):
         ended = work() or 0
