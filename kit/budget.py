@@ -138,12 +138,14 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     """
     record = at_work.record
     expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
-    its = _SHARE * at_work.for_steps
+    its, left = _SHARE * at_work.for_steps, at_work.for_steps
+    fits = not math.isfinite(expected) or _MARGIN * expected <= share * left
+    might = step.label not in record.given and its < expected < its / _CUT and _MARGIN * its <= share * left  # where its searches end sooner
+    if left <= 0 or not (fits or might):  # asked first: reading a config takes time that is up
+        return
     overrides = _overrides(at_work, step)
     limit = _in_time(at_work, step, overrides)
-    if limit and step.label not in record.given and its < expected < its / _CUT:
-        expected = its  # its searches will be ended sooner
-    if at_work.for_steps <= 0 or (math.isfinite(expected) and _MARGIN * expected > share * at_work.for_steps):
+    if not fits and not limit:
         return
     if limit:
         record.given[step.label] = limit
@@ -159,6 +161,7 @@ def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
     record.steps[step.label] = "" if made is None else made.name
     if made is not None:
         record.took[step.label] = took
+        expected = min(expected, its) if might and limit else expected
         if expected > 0 and math.isfinite(expected):
             slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.given and took > _CUT * its
             record.slower[step.family] = max(slower, slower * took / expected) if ended_early else slower * took / expected

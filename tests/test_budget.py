@@ -395,3 +395,25 @@ def test_what_time_is_left_goes_to_other_seeds_of_the_best_model_the_configs_own
     spend("toy", table.data, Says(lines.append, lines.append), seconds=120.0, began=time.monotonic(), steps=[CONSTANT, Step("lightgbm, as the config has it", (), 0.0)], overrides=overrides)
     made = [r.info["seed"] for r in runs.listed(table.folder / "runs") if "blended" not in r.info and r.name.split("-")[1] != "constant"]
     assert sorted(made) == [7, 8, 9, 10, 11]
+
+
+def test_when_the_time_is_up_no_config_is_read_any_more(table, monkeypatch):
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), *(Step(f"searching {n}", ("model.rounds=0", f"train.seed={n}"), 1.0) for n in range(1, 9))]
+    clock, read = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+    opened = budget.open_competition
+
+    def counted(*given, **options):
+        read.append(clock[0])
+        return opened(*given, **options)
+
+    def timed(work, seconds, hopeless=None):
+        ended = work() or 0
+        clock[0] += 1.0 if len(runs.listed(table.folder / "runs")) < 2 else 200.0
+        return ended
+
+    monkeypatch.setattr(budget, "open_competition", counted)
+    monkeypatch.setattr(budget, "in_a_process", timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    assert read and max(read) < 120
