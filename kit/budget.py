@@ -37,9 +37,8 @@ _SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is
 _CUT = 0.5  # of that share: a search that took more may have been ended, and says nothing of how little the next would take
 _SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
 _REFIT = 1.5  # a fit on all rows of a fold takes so many times a search of the same rounds on most of them
-_LEARNED = 40.0  # rounds times learning rate, after which boosters of trees had usually learned what there was
-_MOST_RATE = 0.12  # of learning, that a booster with little time gets (benchmarks/README.md)
-_RATED = ("lightgbm", "xgboost")  # boosters whose rounds take about as long as the first one's
+_LEARNED = 40.0  # rounds times learning rate that a search should have time for (benchmarks/README.md)
+_MOST_RATE = 0.12  # of learning, that a booster with little time gets (likewise)
 _LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _SEEDS = 5  # of the best kind, when the portfolio is through
@@ -212,7 +211,7 @@ def _in_time(at_work: _Spending, step: Step, overrides: list[str]) -> dict[str, 
     found = {"seconds": round(max(_SEARCHING * its / searches, 0.01), 2)}
     its_round = (_of_a_fold(at_work, BOOSTER) - _of_a_fold(at_work, "constant")) / QUICK_ROUNDS
     rate = min(_LEARNED * its_round / found["seconds"], _MOST_RATE)
-    if model["name"] in _RATED and not model.get("learning_rate") and rate > usual_rate(trained):
+    if model["name"] == "lightgbm" and not model.get("learning_rate") and rate > usual_rate(trained):  # the first booster's rounds tell of no other library's
         found["learning_rate"] = round(rate, 3)
     return found
 

@@ -17,10 +17,10 @@ _LOOKING = 1.0  # seconds from one look at it to the next
 def in_a_process(work: Callable[[], Any], seconds: float, hopeless: Callable[[], bool] = lambda: False) -> int | None:
     """The exit code of a process that does the work; it and its children are stopped when the time is up.
 
-    hopeless  asked now and then: whether it cannot end in time, and is stopped at once
-
     It is a copy of this one, which has the libraries read in already; this one never computes anything itself, so that no thread of a
     library is lost in the copy.
+
+    hopeless  asked once a second: whether the work cannot end in time, and is stopped at once
     """
     process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
     began = time.monotonic()
