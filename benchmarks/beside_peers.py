@@ -23,8 +23,9 @@ import numpy as np
 
 HERE = Path(__file__).parent.resolve()
 SPENT = """
-import json, sys, time
+import json, os, sys, time
 began = time.monotonic()
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line has it
 from pathlib import Path
 from kit import budget
 from kit.competition import open_competition

@@ -1,6 +1,5 @@
 """Rows that are near copies of one another: pictures of one thing and clips of one recording must not vouch for each other across folds."""
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from kit.competition import Competition
 from kit.encoders import Gathering, gathered
 from kit.errors import ConfigError, shorten
+from kit.machine import cores
 from kit.tables import MEDIA, Tables
 
 _AT_ONCE = 1024  # rows that are compared with all others of their class
@@ -28,7 +28,7 @@ def groups(competition: Competition, tables: Tables, target: np.ndarray, least: 
     media = {name: column for name, column in tables.schema.items() if column.kind in MEDIA}
     if not media:
         raise ConfigError(f"score.alike compares pictures or sounds, and the columns are {shorten(tables.schema)}\ntake it out, or name the groups: input.columns.group")
-    how = Gathering(competition.home / "cache", (), config.train.get("threads") or len(os.sched_getaffinity(0)), progress)
+    how = Gathering(competition.home / "cache", (), config.train.get("threads") or cores(), progress)
     blocks = []
     for heard in ("spectra", "envelope"):
         asked = {name: column for name, column in media.items() if column.kind == "audio" or not blocks}

@@ -12,10 +12,13 @@ import re
 import signal
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kit import files, runs
+from threadpoolctl import threadpool_limits
+
+from kit import files, machine, runs
 from kit.budget_record import Record
 from kit.competition import Competition, open_competition
 from kit.config import suits_any_model
@@ -23,16 +26,16 @@ from kit.errors import ConfigError, KitError, RunError
 from kit.estimators._boosted import usual_rate
 from kit.fitting import Says, inner_cuts
 from kit.pipeline import UNSCORED, score_line, train
-from kit.portfolio import BOOSTER, BOOSTERS, QUICK_ROUNDS, Step, portfolio
+from kit.portfolio import BOOSTER, BOOSTERS, QUICK_ROUNDS, Step, portfolio, side_by_side
 from kit.registry import filled, find_model
 from kit.runs import Run
 from kit.scoring import Score
-from kit.timed_process import in_a_process
+from kit.timed_process import Timed, stop, wait_for_any
 
 _KEPT_BACK = 0.02  # share of the budget left for ending
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
-_FIRST = 0.5  # of what is left: steps that take more wait until the others had their turn
+_FIRST = 0.5  # of what is left: a step that takes more waits for others, where it would leave them no room
 _SHARE = 1 / 3  # of what is left that a booster may take: what learns slowly is not to keep all others out
 _CUT = 0.5  # of that share: a search that took more may have been ended, and says nothing of how little the next would take
 _SEARCHING = 0.7  # of a booster's time, for its searches and fits: its predictions and files take time, too
@@ -41,6 +44,10 @@ _LEARNED = 40.0  # rounds times learning rate that a search should have time for
 _MOST_RATE = 0.12  # of learning, that a booster with little time gets (likewise)
 _LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
+_AT_ONCE = 8  # steps side by side
+_CHEAP = 2.0  # times what the first booster takes: a step that may run beside it, before that is known
+_GROWS = 2.0  # a step may take so many times the first booster's memory
+_IN_MEMORY = 10.0  # times the size of the files, before that is known
 _SEEDS = 5  # of the best kind, when the portfolio is through
 _SEEDLESS = ("constant", "linear", "knn", "nearest", "helix", "following")  # models that another seed makes the same again
 
@@ -56,7 +63,12 @@ def seconds_of(text: str, option: str = "--budget") -> float:
 
 @dataclass
 class _Spending:
-    """One budget at work."""
+    """One budget at work.
+
+    at_once  steps that run side by side, with so many `threads` each; 1 and 0, which is all, where a step by itself keeps the machine busy
+    memory   bytes that all together may take
+    tried    the runs of the last blend
+    """
 
     name: str
     competition: Competition
@@ -67,6 +79,11 @@ class _Spending:
     deadline: float
     seconds: float
     record: Record
+    at_once: int = 1
+    threads: int = 0
+    memory: float = math.inf
+    running: list["_Job"] = field(default_factory=list)
+    tried: frozenset[str] = frozenset()
 
     @property
     def left(self) -> float:
@@ -77,8 +94,33 @@ class _Spending:
         """What is left when the last blend's time is kept back."""
         return self.left - _LONGER * self.record.blending
 
+    @property
+    def busy(self) -> set[str]:
+        return {job.label for job in self.running}
+
     def save(self) -> None:
         self.record.save(self.seconds - self.left)
+
+
+@dataclass
+class _Job:
+    """A step that has begun, or a blend.
+
+    before    the runs that were finished by then
+    expected  seconds; with `ending`, where a booster's searches are told to end in time
+    long      whether it is expected to take more than half of what is left
+    """
+
+    label: str
+    process: Timed
+    began: float
+    before: set[str]
+    settle: Callable[[_Spending, "_Job"], None]
+    step: Step = Step("", (), 0.0)
+    overrides: list[str] = field(default_factory=list)
+    expected: float = 0.0
+    ending: float = math.inf
+    long: bool = False
 
 
 def spend(
@@ -105,16 +147,13 @@ def spend(
     find_model("lightgbm")  # read in once, for all processes
     deadline = began + (seconds - record.used) - max(_KEPT_BACK * seconds, 0.3)
     at_work = _Spending(path_or_name, competition, data, preset, overrides, says, deadline, seconds, record)
+    if side_by_side(competition):
+        at_work.at_once, at_work.threads = _shared(competition.config.train.get("threads", 0), machine.cores(), machine.free_cores())
+        at_work.memory = machine.free_memory()
     if record.steps:
         says.progress(f"going on after {record.used:.0f} s of {seconds:.0f}: {', '.join(record.steps)}")
-    for share in (_FIRST, 1.0):
-        for step in steps:
-            if step.label not in record.steps:
-                _take(at_work, step, share)
-    _more_seeds(at_work, [s for s in steps if s.label not in ("constant", BOOSTER)])
-    blended = _run(at_work, record.blends[-1]).info["blended"]["runs"] if record.blends else []
-    if not set(_to_blend(at_work)) <= set(blended):
-        _blend(at_work)
+        at_work.tried = frozenset(_run(at_work, record.blends[-1]).info["blended"]["runs"]) if record.blends else frozenset()
+    _work(at_work, steps)
     best = _answer(at_work)
     record.close()
     if best is None:
@@ -130,46 +169,114 @@ def spend(
     return best.folder / "submission.csv"
 
 
-def _take(at_work: _Spending, step: Step, share: float = 1.0) -> None:
-    """One step, where it fits into this share of the time that is left, and a blend of all that there is by then.
+def _shared(asked: int, cores: int, free: float) -> tuple[int, int]:
+    """(steps at once, threads of each): one more step than there are free cores, since others give way to each of them.
 
-    Raises RunError where the constant fails: it asks for no more than rows that can be read, which all other steps ask for, too.
+    Threads that wait for one another are what a busy machine makes slow, so that there are more of them than steps only where cores are left.
+
+    asked  threads of each, 0 for as many as there is room for
+    """
+    if asked:
+        return max(1, min(cores // asked, _AT_ONCE)), asked
+    at_once = max(1, min(cores, round(free) + 1, _AT_ONCE))
+    return at_once, max(1, round(free) // at_once)
+
+
+def _work(at_work: _Spending, steps: list[Step]) -> None:
+    """All that the time allows, as much of it at once as the machine has room for; what is at work is stopped when this one is."""
+    running = at_work.running
+    try:
+        while True:
+            while len(running) < at_work.at_once and (job := _next(at_work, steps)):
+                running.append(job)
+            if not running:
+                return
+            wait_for_any([job.process for job in running])
+            for job in [job for job in running if job.process.code is not None]:
+                running.remove(job)
+                job.settle(at_work, job)
+    finally:
+        stop([job.process for job in running])
+
+
+def _next(at_work: _Spending, steps: list[Step]) -> _Job | None:
+    """What begins now: a blend of all that there is where that is quick, the first step that fits, another seed of the best; and a blend that is not quick
+    when nothing else is left to do. None where it is better, or all that can be done, to wait. Steps that take more than half of what is left wait for those
+    that take less, unless one of them leaves others room beside it.
+    """
+    record, busy = at_work.record, at_work.busy
+    if "constant" in busy:  # it asks for no more than rows that can be read, which all other steps ask for, too
+        return None
+    if "blend" not in busy and record.blending <= _BLENDING * at_work.left and (job := _blend(at_work)):
+        return job
+    if not at_work.running or _has_room(at_work):
+        later = [s for s in steps if s.label not in record.steps and s.label not in busy and (BOOSTER not in busy or 0 < s.cost <= _CHEAP)]
+        long = sum(job.long for job in at_work.running)
+        for share in (1.0,) if long < at_work.at_once - 1 else (_FIRST, 1.0):
+            for step in later:
+                if job := _begun(at_work, step, share):
+                    return job
+        for step, took in [] if BOOSTER in busy else _more_seeds(at_work, [s for s in steps if s.label not in ("constant", BOOSTER)]):
+            if job := _begun(at_work, step, 1.0, took):
+                return job
+    return None if at_work.running else _blend(at_work)
+
+
+def _has_room(at_work: _Spending) -> bool:
+    """Whether there is memory for one step more, by what the first booster took, or else by the size of the files."""
+    first = at_work.record.steps.get(BOOSTER)
+    size = _run(at_work, first).info["peak_memory_mb"] * 2**20 if first else _IN_MEMORY * sum(path.stat().st_size for path in at_work.competition.open_adapter(at_work.data).files())
+    return (len(at_work.running) + 1) * _GROWS * size <= at_work.memory
+
+
+def _begun(at_work: _Spending, step: Step, share: float, took: float | None = None) -> _Job | None:
+    """One step, where it fits into this share of the time that is left.
+
+    took  seconds that another seed of it took, where there is one
     """
     record = at_work.record
-    expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0)
+    expected = step.cost * record.took.get(BOOSTER, 0.0) * record.slower.get(step.family, 1.0) if took is None else took
     its, left = _SHARE * at_work.for_steps, at_work.for_steps
     fits = not math.isfinite(expected) or _MARGIN * expected <= share * left
     might = step.label not in record.given and its < expected < its / _CUT and _MARGIN * its <= share * left  # where its searches end sooner
     if left <= 0 or not (fits or might):  # asked first: reading a config takes time that is up
-        return
+        return None
     overrides = _overrides(at_work, step)
     limit = _in_time(at_work, step, overrides)
     if not fits and not limit:
-        return
+        return None
     if limit:
         record.given[step.label] = limit
         at_work.save()
         overrides += [f"model.{option}={value}" for option, value in limit.items()]
+    if might and limit:
+        expected = min(expected, its)
     began, before, since = time.monotonic(), {r.name for r in _finished(at_work)}, time.time()
-    ended = in_a_process(lambda: _trained(at_work, overrides), at_work.for_steps, lambda: _too_slow(at_work, overrides, since))
-    took = time.monotonic() - began
+    process = Timed(lambda: _trained(at_work, overrides), at_work.for_steps, lambda: _too_slow(at_work, overrides, since))
+    return _Job(step.label, process, began, before, _settled, step, overrides, expected, its, _MARGIN * expected > _FIRST * left)
+
+
+def _settled(at_work: _Spending, job: _Job) -> None:
+    """What a step that has ended has given.
+
+    Raises RunError where the constant fails: it asks for no more than rows that can be read, which all other steps ask for, too.
+    """
+    record, step, ended = at_work.record, job.step, job.process.code
+    took = time.monotonic() - job.began
     if step.label == "constant" and ended == 1:
         record.close()
         raise RunError("not even the constant could be trained, and it needs nothing but the rows: see the error above\nmend what it names, then give the same command again")
-    made = _made(at_work, overrides, before)  # a run whose report was all that it had no time for is a run
+    made = _made(at_work, job.overrides, job.before)  # a run whose report was all that it had no time for is a run
     record.steps[step.label] = "" if made is None else made.name
     if made is not None:
         record.took[step.label] = took
-        expected = min(expected, its) if might and limit else expected
-        if expected > 0 and math.isfinite(expected):
-            slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.given and took > _CUT * its
-            record.slower[step.family] = max(slower, slower * took / expected) if ended_early else slower * took / expected
+        if job.expected > 0 and math.isfinite(job.expected):
+            slower, ended_early = record.slower.get(step.family, 1.0), step.label in record.given and took > _CUT * job.ending
+            record.slower[step.family] = max(slower, slower * took / job.expected) if ended_early else slower * took / job.expected
     at_work.save()
     stopped = "stopped: the time is up" if at_work.for_steps <= 1 else "stopped: its folds say that it would not end in time"
-    why = {None: "", 0: ""}.get(ended, stopped if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
+    why = {0: ""}.get(ended, stopped if ended in (-signal.SIGTERM, -signal.SIGKILL, 143) else "failed")
     _tell(at_work, step.label, made, took, why)
-    if made is not None and step.label != "constant" and record.blending <= _BLENDING * at_work.left:
-        _blend(at_work)
 
 
 def _overrides(at_work: _Spending, step: Step) -> list[str]:
@@ -251,11 +358,14 @@ def _finished(at_work: _Spending) -> list[Run]:
 
 def _trained(at_work: _Spending, overrides: list[str]) -> None:
     competition = open_competition(at_work.name, preset=at_work.preset, overrides=overrides)
+    config = competition.config
+    if at_work.threads and not config.train.get("threads"):
+        competition = replace(competition, config=replace(config, train={**config.train, "threads": at_work.threads}))
     train(competition, at_work.data, Says())  # what it says is in its log: the lines of this budget are its own
 
 
-def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
-    """The best kind of booster or network again with other seeds, as long as each fits: their mean is steadier than one."""
+def _more_seeds(at_work: _Spending, steps: list[Step]) -> Iterator[tuple[Step, float]]:
+    """The best kind of booster or network again with other seeds, and the seconds that it took: their mean is steadier than one."""
     known = {s.label: s for s in steps if at_work.record.steps.get(s.label) and s.label.split(",")[0] not in _SEEDLESS}
     if not known:
         return
@@ -266,25 +376,29 @@ def _more_seeds(at_work: _Spending, steps: list[Step]) -> None:
     first = best.info["seed"]
     for seed in range(first + 1, first + _SEEDS):
         again = Step(f"{step.label}, seed {seed}", (*step.overrides, f"train.seed={seed}"), step.cost)
-        if step.label in at_work.record.given:  # seeds of one model are seeds of the same search
-            at_work.record.given.setdefault(again.label, at_work.record.given[step.label])
-        if again.label not in at_work.record.steps and at_work.record.took.get(step.label, math.inf) < at_work.for_steps:
-            _take(at_work, again)
+        if again.label not in at_work.record.steps and again.label not in at_work.busy and step.label in at_work.record.took:
+            if step.label in at_work.record.given:  # seeds of one model are seeds of the same search
+                at_work.record.given.setdefault(again.label, at_work.record.given[step.label])
+            yield again, at_work.record.took[step.label]
 
 
-def _blend(at_work: _Spending) -> None:
-    """A blend of all scored runs of this budget, weights chosen out of fold, where there are two or more and time for it."""
+def _blend(at_work: _Spending) -> _Job | None:
+    """A blend of all scored runs of this budget, weights chosen out of fold, where there are two or more, not all in the last one, and time for it."""
     chosen = _to_blend(at_work)
-    if len(chosen) < 2 or at_work.left < at_work.record.blending:
-        return
+    if len(chosen) < 2 or at_work.left < at_work.record.blending or at_work.tried == set(chosen):
+        return None
+    at_work.tried = frozenset(chosen)
     began, before = time.monotonic(), {r.name for r in _finished(at_work)}
-    in_a_process(lambda: _blended(at_work, chosen), at_work.left)
-    at_work.record.blending = time.monotonic() - began
-    new = [r for r in _finished(at_work) if r.name not in before and "blended" in r.info]
+    return _Job("blend", Timed(lambda: _blended(at_work, chosen), at_work.left), began, before, _has_blended)
+
+
+def _has_blended(at_work: _Spending, job: _Job) -> None:
+    at_work.record.blending = time.monotonic() - job.began
+    new = [r for r in _finished(at_work) if r.name not in job.before and "blended" in r.info]
     at_work.record.blends += [r.name for r in new]
     at_work.save()
     for run in new:
-        _tell(at_work, f"blend of {len(chosen)}", run, at_work.record.blending, "")
+        _tell(at_work, f"blend of {len(at_work.tried)}", run, at_work.record.blending, "")
 
 
 def _to_blend(at_work: _Spending) -> list[str]:
@@ -295,7 +409,8 @@ def _blended(at_work: _Spending, chosen: list[str]) -> None:
     from kit.blend import blend
 
     folder = at_work.competition.home / "runs"
-    blend(at_work.competition, at_work.data, [runs.open_run(folder / name) for name in chosen], [], Says(), method="steady")
+    with threadpool_limits(at_work.threads or None):
+        blend(at_work.competition, at_work.data, [runs.open_run(folder / name) for name in chosen], [], Says(), method="steady")
 
 
 def _answer(at_work: _Spending) -> Run | None:

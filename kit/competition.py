@@ -1,7 +1,6 @@
 """A competition folder opened: its config, and every part that the config names, checked before any data is read."""
 
 import inspect
-import os
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from kit.config import PRETRAINING, Config, Modelling, Scoring, Training, part, 
 from kit.errors import ConfigError, KitError, bullets, did_you_mean
 from kit.folds import GROUPING, SCHEMES
 from kit.hearing import Hearing, divided
+from kit.machine import cores
 from kit.registry import check_options, filled, find, find_model, installed, names, needed, options, own_module, takes_of
 from kit.scoring import Metric
 from kit.transforms import Augment
@@ -404,7 +404,7 @@ def resolved(competition: Competition) -> Config:
     metric = competition.metric()
     loss, loss_options = competition.loss()
     training = {k: v for k, v in filled(Training, config.train).items() if k != "loss"}
-    training["threads"] = training["threads"] or len(os.sched_getaffinity(0))
+    training["threads"] = training["threads"] or cores()
     training["final"] = training["final"] or ("refit" if scheme in ("time", "group_time") else "folds")
     training["loss"] = {"name": loss, **loss_options}
     if kind == "zoo":

@@ -5,7 +5,6 @@ where both do alike, the folds show what the test will.
 """
 
 import hashlib
-import os
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from kit import nearly
 from kit.archives import open_file
 from kit.errors import DependencyError, shorten
 from kit.folds import Fold
+from kit.machine import cores
 from kit.stores import CALLED
 from kit.tables import MEDIA, Tables, comparable
 
@@ -106,7 +106,7 @@ def near(tables: Tables, split: list[Fold]) -> list[str]:
         for name in tables.of_kind(kind):
             rows = _Drawn(tables, FILES)
             try:
-                labels = nearly.of_files(rows.cells([name])[name].tolist(), kind, len(os.sched_getaffinity(0)))
+                labels = nearly.of_files(rows.cells([name])[name].tolist(), kind, cores())
             except DependencyError as error:
                 findings.append(f"note    {CALLED[kind]}s of column {name!r} are not compared: {str(error).splitlines()[0]}")
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from kit import files, folds, folds_csv, reporting, runs, submission
 from kit.adapters.tabular import Tabular
@@ -56,7 +57,7 @@ def train(competition: Competition, data: Path, says: Says, *, anew: bool = True
     if not anew and (done := runs.unblended(competition.home / "runs", config, files.fingerprint(data_files))):
         says.result(f"run     {done.name} is this one, and finished")
         return done
-    with runs.started(competition.home / "runs", config, files.fingerprint(data_files)) as run:
+    with threadpool_limits(config.train["threads"], "blas"), runs.started(competition.home / "runs", config, files.fingerprint(data_files)) as run:
         work = Work.of(competition, task, metric, tables, rows, run, says, pseudo)
         _announce(work, split)
         work.gather(model)

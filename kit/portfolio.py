@@ -68,6 +68,11 @@ def portfolio(competition: Competition) -> list[Step]:
     return [*there[:2], own, *there[2:]] if _differs(competition) else there
 
 
+def side_by_side(competition: Competition) -> bool:
+    """Whether its steps are small beside the machine: those of tables are, and what reads pictures, sounds or long texts takes all cores, or the one device, by itself."""
+    return competition.config.output["task"] in _BY_TASK and not competition.takes()
+
+
 def _differs(competition: Competition) -> bool:
     """Whether the config's own model is more than a step of the portfolio."""
     config = competition.config

@@ -57,7 +57,8 @@ class Run:
 def command_hash(config: Config, data: str) -> str:
     """Of the resolved config, the data's fingerprint and kit's version: the same command has the same."""
     asked = config.as_dict()
-    asked.get("train", {}).pop("loggers", None)  # who listens changes nothing
+    for key in ("loggers", "threads"):  # who listens, and how many work on it, changes nothing
+        asked.get("train", {}).pop(key, None)
     told = json.dumps([asked, data, kit.__version__], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 

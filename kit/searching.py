@@ -6,7 +6,6 @@ other queries.
 """
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
@@ -16,6 +15,7 @@ import numpy as np
 
 from kit import reranking
 from kit.errors import ConfigError, bullets
+from kit.machine import cores
 from kit.shards import Shards
 
 Method = Literal["auto", "exact", "hnsw"]
@@ -74,7 +74,7 @@ def _lists(
     m, n = len(queries), len(gallery)
     assert k > 0, k
     width = queries.shape[1]
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or cores()
     graphs = method == "hnsw" or (method == "auto" and approximate(m, n))
     block = block or max(_QUERIES, (_GRAPH_BYTES if graphs else _BLOCK_BYTES) // (4 * max(width, 1)))
     at_once = block * min(threads, _AT_ONCE) if graphs else block

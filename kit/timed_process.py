@@ -1,6 +1,7 @@
-"""Work in a process of its own, which ends when its time is up."""
+"""Work in processes of their own, each of which ends when its time is up."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -14,36 +15,53 @@ _GRACE = 0.5  # seconds that a stopped process has to write down where it stoppe
 _LOOKING = 1.0  # seconds from one look at it to the next
 
 
-def in_a_process(work: Callable[[], Any], seconds: float, hopeless: Callable[[], bool] = lambda: False) -> int | None:
-    """The exit code of a process that does the work; it and its children are stopped when the time is up.
+class Timed:
+    """A process that does some work; it and its children are stopped when the time is up.
 
-    It is a copy of this one, which has the libraries read in already; this one never computes anything itself, so that no thread of a
-    library is lost in the copy.
+    It is a copy of this one, which has the libraries read in already; this one never computes anything itself while others run, so that
+    no thread of a library is lost in the copy.
 
+    seconds   that it may take
     hopeless  asked once a second: whether the work cannot end in time, and is stopped at once
     """
-    process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
-    began = time.monotonic()
-    process.start()
-    try:
-        while process.is_alive() and (spent := time.monotonic() - began) < seconds and not hopeless():
-            process.join(min(_LOOKING, seconds - spent))
-        if process.is_alive():
-            _stop(process, signal.SIGTERM)
-            process.join(_GRACE)
-        if process.is_alive():
-            _stop(process, signal.SIGKILL)
-            process.join()
-    except BaseException:
-        _stop(process, signal.SIGTERM)
-        process.join(_GRACE)
-        _stop(process, signal.SIGKILL)
-        process.join()
-        raise
-    return process.exitcode
+
+    def __init__(self, work: Callable[[], Any], seconds: float, hopeless: Callable[[], bool] = lambda: False):
+        self.due, self.hopeless = time.monotonic() + seconds, hopeless
+        self.process = multiprocessing.get_context("fork").Process(target=_alone, args=(work,))
+        self.process.start()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None as long as it runs."""
+        return self.process.exitcode
+
+    @property
+    def over(self) -> bool:
+        """Whether it is to be stopped."""
+        return self.code is None and (time.monotonic() >= self.due or self.hopeless())
 
 
-def _stop(process: Any, how: int) -> None:
+def wait_for_any(running: list[Timed]) -> None:
+    """Until one of them has ended, or was stopped for what `Timed` says."""
+    while True:
+        stop([one for one in running if one.over])
+        if any(one.code is not None for one in running):
+            return
+        soonest = min(one.due for one in running) - time.monotonic()
+        multiprocessing.connection.wait([one.process.sentinel for one in running], max(min(_LOOKING, soonest), 0.0))
+
+
+def stop(running: list[Timed]) -> None:
+    """All of them at once: together they have as long as one has."""
+    for how, grace in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):  # the second for children, too, which may not have ended with it
+        for one in running:
+            _signal(one.process, how)
+        until = time.monotonic() + (grace or 0.0)
+        for one in running:
+            one.process.join(max(until - time.monotonic(), 0.0) if grace else None)
+
+
+def _signal(process: Any, how: int) -> None:
     try:
         os.killpg(process.pid, how)
     except ProcessLookupError:

@@ -33,6 +33,41 @@ class Endless:
 """
 
 
+class Ended:
+    """A process whose work was done at once, in this one."""
+
+    over = False
+
+    def __init__(self, code):
+        self.code = code
+
+
+@pytest.fixture(autouse=True)
+def one_after_the_other(monkeypatch):
+    """Orders that tests can name: as on a machine that others keep busy."""
+    monkeypatch.setattr(budget.machine, "free_cores", lambda: 0.0)
+
+
+def here(monkeypatch, timed):
+    """Steps and blends are no processes: `timed` is given their work, their seconds and what says that they are hopeless, and gives an exit code."""
+    monkeypatch.setattr(budget, "Timed", lambda work, seconds, hopeless=None: Ended(timed(work, seconds, hopeless)))
+
+
+def watched(monkeypatch) -> list[str]:
+    """The labels of the steps as they begin."""
+    order, begun = [], budget._begun
+
+    def told(at_work, step, *given):
+        order.append(step.label)
+        job = begun(at_work, step, *given)
+        if job is None:
+            order.pop()
+        return job
+
+    monkeypatch.setattr(budget, "_begun", told)
+    return order
+
+
 @pytest.mark.parametrize("text, seconds", [("90s", 90), ("90", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200), ("1m5s", 65)])
 def test_times_are_read(text, seconds):
     assert seconds_of(text) == seconds
@@ -178,24 +213,14 @@ def test_the_portfolio_begins_with_what_is_sure_and_holds_the_configs_own_model(
 
 def test_what_a_step_took_is_expected_of_its_family(table, monkeypatch):
     """A booster that took ten times what was expected of it: the next one, which would fit by the table of costs, is not begun in vain."""
-    clock, spent_on = [0.0], []
+    clock, spent_on = [0.0], watched(monkeypatch)
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
-    def trained(work, seconds, hopeless=None):
-        label = running[0]
-        spent_on.append(label)
-        clock[0] += {"constant": 1.0, budget.BOOSTER: 2.0, "slow": 80.0, "next": 80.0, "linear": 2.0}[label]
+    def timed(work, seconds, hopeless):
+        clock[0] += {"constant": 1.0, budget.BOOSTER: 2.0, "slow": 80.0, "next": 80.0, "linear": 2.0}[spent_on[-1]]
         return work() or 0
 
-    running = [""]
-    take = budget._take
-
-    def told(at_work, step, share=1.0):
-        running[0] = step.label
-        take(at_work, step, share)
-
-    monkeypatch.setattr(budget, "_take", told)
-    monkeypatch.setattr(budget, "in_a_process", trained)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     booster = ("model.name=lightgbm", "model.rounds=4")
     steps = [CONSTANT, Step(budget.BOOSTER, (*booster, "train.seed=1"), 0.0), Step("slow", (*booster, "train.seed=2"), 4.0), Step("next", (*booster, "train.seed=3"), 5.0), Step("linear", ("model.name=linear",), 2.0)]
@@ -214,9 +239,9 @@ def test_a_booster_whose_searches_were_ended_does_not_make_the_next_look_cheap(t
         clock[0] += {0: 1.0, 1: 2.0}.get(len(begun) - 1, seconds / 3)
         return work() or 0
 
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
-    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: None)
+    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: [])
     searching = ("model.name=lightgbm", "model.most_rounds=3")
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), *(Step(f"searching {n}", (*searching, f"train.seed={n}"), 20.0) for n in range(1, 7))]
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
@@ -258,21 +283,14 @@ def test_a_step_whose_first_fold_says_that_it_will_not_end_in_time_is_stopped_an
 
 
 def test_what_takes_more_than_half_of_what_is_left_waits_for_the_others(table, monkeypatch):
-    clock, order = [0.0], []
+    clock, order = [0.0], watched(monkeypatch)
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
-    take = budget._take
-
-    def told(at_work, step, share=1.0):
-        before = len(at_work.record.steps)
-        take(at_work, step, share)
-        order.extend([step.label] * (len(at_work.record.steps) - before))
 
     def timed(work, seconds, hopeless=None):
         clock[0] += 5.0
         return work() or 0
 
-    monkeypatch.setattr(budget, "_take", told)
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("dear", ("model.name=linear",), 12.0), Step("cheap", ("model.name=knn",), 2.0)]
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)  # 60 seconds for the one, 10 for the other, and 107 are left
@@ -289,7 +307,7 @@ def test_blends_that_take_long_wait_for_the_end(table, monkeypatch):
         clock[0] += 15.0 if blending else 1.0
         return work() or 0
 
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     steps = [CONSTANT, BOOSTER, LINEAR, Step("other", ("model.rounds=4",), 0.0), Step("another", ("model.rounds=3",), 0.0)]
     found, _ = spent(table, steps, seconds=120.0)
     assert order[:4] == ["step", "step", "step", "blend"] and order.count("blend") == 2 and order[-1] == "blend"
@@ -310,7 +328,7 @@ def test_boosters_that_search_for_rounds_are_told_to_end_in_time(table, monkeypa
         except ConfigError:
             return 1
 
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     searching = ("model.rounds=0", "model.most_rounds=3")
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("searching", searching, 1.0), Step("broken", (*searching, "model.nonsense=1"), 1.0), LINEAR]
@@ -333,9 +351,9 @@ def test_a_booster_with_time_for_few_rounds_learns_at_a_higher_rate_unless_it_na
             path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
         return ended
 
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
-    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: None)
+    monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: [])
     searching = ("model.name=lightgbm", "model.most_rounds=3")
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("usual", searching, 0.0), Step("own", (*searching, "model.learning_rate=0.02"), 0.0)]
     spent(table, steps)
@@ -346,26 +364,18 @@ def test_a_booster_with_time_for_few_rounds_learns_at_a_higher_rate_unless_it_na
 
 
 def test_a_booster_that_needs_more_than_its_share_is_begun_where_its_searches_may_end_sooner(table, monkeypatch):
-    """Of 117 seconds left a booster may take 39: one that would take 60 begins, and one that would take 90 waits until the cheap ones had their turn."""
-    clock, order = [0.0], []
+    """Of 117 seconds left a booster may take 39: one that would take 60 begins, and one that would take 79 waits until the cheap ones had their turn."""
+    clock, order = [0.0], watched(monkeypatch)
     monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
 
     def timed(work, seconds, hopeless=None):
-        clock[0] += 0.1
+        clock[0] += 20.0 if order[-1] == "more" else 0.1
         return work() or 0
 
-    take = budget._take
-
-    def told(at_work, step, share=1.0):
-        before = len(at_work.record.steps)
-        take(at_work, step, share)
-        order.extend([step.label] * (len(at_work.record.steps) - before))
-
-    monkeypatch.setattr(budget, "_take", told)
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     searching = ("model.rounds=0", "model.most_rounds=3")
-    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("much", (*searching, "train.seed=3"), 900.0), Step("more", searching, 600.0), Step("cheap", ("model.name=knn",), 1.0)]
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("much", (*searching, "train.seed=3"), 790.0), Step("more", searching, 600.0), Step("cheap", ("model.name=knn",), 1.0)]
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
     assert order[:5] == ["constant", budget.BOOSTER, "more", "cheap", "much"]
 
@@ -374,13 +384,13 @@ def test_a_step_that_goes_on_keeps_the_seconds_that_it_began_with(table, monkeyp
     searching = Step("searching", ("model.rounds=0", "model.most_rounds=3"), 0.0)
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), searching]
 
-    def stopped(work, seconds, hopeless=None, own=budget.in_a_process):
+    def stopped(work, seconds, hopeless=None, own=budget.Timed):
         if len(runs.listed(table.folder / "runs")) == 2:
             raise KeyboardInterrupt
         return own(work, seconds)
 
     with monkeypatch.context() as patched:
-        patched.setattr(budget, "in_a_process", stopped)
+        patched.setattr(budget, "Timed", stopped)
         with pytest.raises(KeyboardInterrupt):
             spent(table, steps)
     (record,) = (table.folder / "budgets").glob("*.json")
@@ -413,7 +423,150 @@ def test_when_the_time_is_up_no_config_is_read_any_more(table, monkeypatch):
         return ended
 
     monkeypatch.setattr(budget, "open_competition", counted)
-    monkeypatch.setattr(budget, "in_a_process", timed)
+    here(monkeypatch, timed)
     monkeypatch.setattr(budget, "_blend", lambda at_work: None)
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
     assert read and max(read) < 120
+
+
+def test_searches_of_another_seed_are_expected_to_take_what_the_first_took(table, monkeypatch):
+    """A booster whose searches were ended early says nothing of others; of its own seeds it does."""
+    clock, order = [0.0], watched(monkeypatch)
+    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+
+    def timed(work, seconds, hopeless):
+        clock[0] += {"constant": 1.0, budget.BOOSTER: 2.0}.get(order[-1], 25.0)
+        return work() or 0
+
+    here(monkeypatch, timed)
+    monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+    steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), Step("searching", ("model.rounds=0", "model.most_rounds=3"), 20.0)]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=steps)
+    assert order == ["constant", budget.BOOSTER, "searching", *(f"searching, seed {n}" for n in (1, 2, 3))]  # of 40 with the margin there would be room for two
+
+
+class Simulated:
+    """Processes on a clock of their own: each does its work at once, and ends when its seconds are over."""
+
+    def __init__(self, monkeypatch, took: dict[str, float]):
+        self.clock, self.running, self.spans = 0.0, [], []
+        self.order = watched(monkeypatch)
+        monkeypatch.setattr(budget.time, "monotonic", lambda: self.clock)
+        monkeypatch.setattr(budget.machine, "cores", lambda: 2)
+        monkeypatch.setattr(budget.machine, "free_cores", lambda: 2.0)
+        monkeypatch.setattr(budget, "wait_for_any", self.wait)
+        monkeypatch.setattr(budget, "_blend", lambda at_work: None)
+        monkeypatch.setattr(budget, "_more_seeds", lambda at_work, steps: [])
+        monkeypatch.setattr(budget, "Timed", lambda work, seconds, hopeless: self.begin(work, took[self.order[-1]]))
+
+    def begin(self, work, seconds):
+        process = Ended(None)
+        process.label, process.work, process.due = self.order[-1], work, self.clock + seconds
+        self.spans.append((process.label, self.clock, process.due))
+        return process
+
+    def wait(self, running):
+        first = min(running, key=lambda one: one.due)
+        self.clock, first.code = first.due, first.work() or 0
+
+
+QUICK = Step(budget.BOOSTER, ("model.rounds=8",), 0.0)
+
+
+def test_steps_run_side_by_side_once_it_is_known_what_the_first_ones_take(table, monkeypatch):
+    """The constant is alone, and while the first booster runs there is only what is cheap; then there are always two."""
+    machine = Simulated(monkeypatch, {"constant": 1.0, budget.BOOSTER: 4.0, "linear": 2.0, "a": 9.0, "b": 6.0, "c": 7.0})
+    others = [Step(label, ("model.rounds=4", f"train.seed={n}"), 1.5 + n) for n, label in enumerate("abc", 1)]
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=[CONSTANT, QUICK, *others, Step("linear", ("model.name=linear",), 2.0)])
+    assert machine.spans == [("constant", 0, 1), (budget.BOOSTER, 1, 5), ("linear", 1, 3), ("a", 5, 14), ("b", 5, 11), ("c", 11, 18)]
+
+
+def test_one_of_the_steps_that_run_side_by_side_may_take_more_than_half_of_what_is_left(table, monkeypatch):
+    """While a long one runs, a second long one waits for those that take less."""
+    machine = Simulated(monkeypatch, {"constant": 1.0, budget.BOOSTER: 1.0, "linear": 2.0, "long": 70.0, "longer": 71.0})
+    long = [Step(label, (f"model.name={model}",), 90.0) for label, model in (("long", "knn"), ("longer", "extra_trees"))]
+    spend("toy", table.data, Says(), seconds=200.0, began=0.0, steps=[CONSTANT, QUICK, *long, Step("linear", ("model.name=linear",), 30.0)])
+    assert machine.spans[2:] == [("long", 2, 72), ("linear", 2, 4), ("longer", 4, 75)]
+
+
+def test_each_of_the_steps_that_run_side_by_side_has_its_share_of_the_cores(table, monkeypatch):
+    Simulated(monkeypatch, {"constant": 1.0, budget.BOOSTER: 4.0})
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=[CONSTANT, QUICK])
+    assert ["threads = 1" in (r.folder / "config.toml").read_text() for r in runs.listed(table.folder / "runs")] == [True, True]
+    assert not any("train.threads" in asked for r in runs.listed(table.folder / "runs") for asked in r.info["asked"])
+
+
+@pytest.mark.parametrize(("free", "together"), [(1e12, True), (100 * 2**20, False)])
+def test_steps_run_one_after_the_other_where_memory_is_short(table, monkeypatch, free, together):
+    machine = Simulated(monkeypatch, {"constant": 1.0, budget.BOOSTER: 4.0, "linear": 2.0, "knn": 2.0})
+    monkeypatch.setattr(budget.machine, "free_memory", lambda: free)
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=[CONSTANT, QUICK, *(Step(name, (f"model.name={name}",), 3.0) for name in ("linear", "knn"))])
+    (_, begun, ended), (_, other, _) = machine.spans[2:]
+    assert begun == 5 and (other == begun) == together and (other == ended) != together
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "free", "expected"),
+    [(0, 2, 2.0, (2, 1)), (0, 2, 1.0, (2, 1)), (0, 2, 0.4, (1, 1)), (0, 1, 1.0, (1, 1)), (0, 64, 63.2, (8, 7)), (0, 64, 1.0, (2, 1)), (0, 6, 5.9, (6, 1)), (2, 8, 8.0, (4, 2)), (4, 2, 2.0, (1, 4)), (1, 64, 64.0, (8, 1))],
+)
+def test_cores_are_shared_out_by_what_others_leave_of_them(asked, cores, free, expected):
+    assert budget._shared(asked, cores, free) == expected
+
+
+MEETING = """
+import os
+import time
+from pathlib import Path
+from kit.estimators.constant import Constant
+
+class Meeting(Constant):
+    def fit(self, train, found):
+        here = Path(os.environ["KIT_TEST_MEETING"])
+        (here / str(os.getpid())).touch()
+        until = time.monotonic() + 60
+        while len(list(here.iterdir())) < 2:
+            assert time.monotonic() < until, "nobody else came"
+            time.sleep(0.05)
+        return super().fit(train, found)
+"""
+
+
+def test_processes_of_two_steps_really_run_at_the_same_time(table, monkeypatch, tmp_path):
+    met = tmp_path / "met"
+    met.mkdir()
+    monkeypatch.setenv("KIT_TEST_MEETING", str(met))
+    monkeypatch.setattr(budget.machine, "cores", lambda: 2)
+    monkeypatch.setattr(budget.machine, "free_cores", lambda: 2.0)
+    (table.folder / "meeting.py").write_text(MEETING)
+    _, lines = spent(table, [CONSTANT, *(Step(label, ("model.name=./meeting.py", f"train.seed={n}"), 0.0) for n, label in enumerate(("one", "other")))])
+    assert not any("failed" in line or "stopped" in line for line in lines) and [s for s in states(table)[:3]] == ["finished"] * 3
+
+
+def test_when_a_budget_is_interrupted_nothing_of_it_goes_on(table, monkeypatch):
+    monkeypatch.setattr(budget.machine, "cores", lambda: 2)
+    monkeypatch.setattr(budget.machine, "free_cores", lambda: 2.0)
+    (table.folder / "endless.py").write_text(ENDLESS)
+    begun, timed = [], budget.Timed
+
+    def kept(*given):
+        begun.append(timed(*given))
+        return begun[-1]
+
+    def interrupted(running):
+        if len(running) == 2:
+            raise KeyboardInterrupt
+        wait(running)
+
+    wait = budget.wait_for_any
+    monkeypatch.setattr(budget, "Timed", kept)
+    monkeypatch.setattr(budget, "wait_for_any", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        spent(table, [CONSTANT, *(Step(label, ("model.name=./endless.py", f"train.seed={n}"), 0.0) for n, label in enumerate(("one", "other")))])
+    assert len(begun) == 3 and all(one.code is not None for one in begun)
+
+
+def test_a_run_is_gone_on_with_by_any_number_of_threads(table):
+    from kit.competition import resolved
+
+    told = [runs.command_hash(resolved(open_competition("toy", overrides=[f"train.threads={n}", f"train.seed={seed}"])), "data") for n, seed in ((1, 0), (3, 0), (1, 1))]
+    assert told[0] == told[1] != told[2]

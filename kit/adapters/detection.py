@@ -4,7 +4,6 @@ Which of them a file is, its ending says: .txt, .json, or that of a table. A lis
 are then pictures.
 """
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ from kit.adapters._clips import clip_problems
 from kit.adapters._places import Folder, Places, described, is_medium, stem
 from kit.adapters.tabular import Tabular
 from kit.errors import ConfigError, DataError, bullets, did_you_mean, shorten
+from kit.machine import cores
 from kit.pictures import full_size
 from kit.reading import read
 from kit.stores import Damaged, each
@@ -194,7 +194,7 @@ class Detection(BoxLists, Tabular):
 
     def _measured(self, paths: pd.Series) -> pd.DataFrame:
         """Width and height of each picture, pixels; missing where it is damaged or not there. Raises DataError where all are."""
-        sizes = [(np.nan, np.nan) if isinstance(size, Damaged) else size[::-1] for size in each(full_size, list(paths), "picture", len(os.sched_getaffinity(0)), self.progress)]
+        sizes = [(np.nan, np.nan) if isinstance(size, Damaged) else size[::-1] for size in each(full_size, list(paths), "picture", cores(), self.progress)]
         found = pd.DataFrame(sizes, index=paths.index, columns=["width", "height"], dtype=np.float64)
         lost = found.isna().any(axis=1)
         if lost.all():

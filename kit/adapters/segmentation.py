@@ -3,7 +3,6 @@
 A submission has a row for each object, and none for a picture in which nothing was found.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from kit.adapters._places import Places, is_medium, last, stem
 from kit.adapters.image import Image
 from kit.errors import ConfigError, DataError, bullets, did_you_mean, shorten
 from kit.found import Found, Mask
+from kit.machine import cores
 from kit.masks import Dialect
 from kit.pictures import measure
 from kit.predictions import Predictions
@@ -104,7 +104,7 @@ class Segmentation(Image):
         ids = self._ids_of_folder(name, "training rows", "put them into a folder of their own (input.train)", "there is nothing to learn from")
         rows = self._with_pictures(pd.DataFrame(index=ids.sort_values()), part)
         paths = self.labels.of(name, rows, self.id, look=False)
-        threads = len(os.sched_getaffinity(0))
+        threads = cores()
         found, damage = gathered(list(paths), self.values, folder=self.cache, threads=threads, progress=self.progress)
         if damage:
             told = shorten((f"{paths.iloc[n].removeprefix(f'{self.data}/')}: {kind}" for n, kind in damage.items()), 3)

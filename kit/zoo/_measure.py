@@ -4,7 +4,6 @@ A trial of a few real steps, made once a run, printed, and frozen in the run's c
 """
 
 import itertools
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from kit.errors import ConfigError
 from kit.folding import Folding
 from kit.losses._loss import Loss
+from kit.machine import cores
 from kit.zoo._depthwise import quick_depthwise
 from kit.zoo._freezing import first_layers, fixed, freeze
 from kit.zoo._loading import Asked, Batches, Order, loader
@@ -154,7 +154,7 @@ def _reading(
         return options["workers"], prefetch, ""
     if options["workers"] < 0 and reading < (_LITTLE if device.type != "cpu" else _LITTLE_HERE) * step:
         return 0, prefetch, ": reading costs next to nothing"
-    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = cores()
     tried = sorted(n for n in {0, 1, 2, most // 2, most} if n <= most) if options["workers"] < 0 else [options["workers"]]
     take = _taking(network, loss, plan, device, chosen[0], chosen[1] == "yes")
     took = {n: _fed(data, asked, n, prefetch, take, device) for n in tried}
