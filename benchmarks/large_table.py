@@ -121,7 +121,7 @@ def same_parameters(folder: Path) -> dict:
 
     threads = len(os.sched_getaffinity(0))
     rows = len(np.load(folder / "part.npy")) * 4 // 5
-    return Lightgbm(Setup(task="binary", outputs=1, loss="bce", threads=threads), rounds=200).parameters(rows, 0)
+    return Lightgbm(Setup(task="binary", outputs=1, loss="bce", threads=threads), rounds=200).parameters(rows, 0, np.load(folder / "x.npy", mmap_mode="r").shape[1])
 
 
 if __name__ == "__main__":

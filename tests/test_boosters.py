@@ -1,5 +1,7 @@
 """LightGBM, XGBoost, CatBoost and extra trees as kit calls them: losses by the house's names, rounds found on watched rows, the libraries' own figures kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -77,8 +79,22 @@ def test_options_of_a_loss_are_those_of_the_networks_where_none_is_given(name):
 def test_huber_bends_at_one_deviation_of_the_target_unless_told():
     assert booster("catboost", setup("huber")).parameters(300, 0, 7.5)["loss_function"] == "Huber:delta=7.5"
     assert booster("catboost", setup("huber", delta=2.0)).parameters(300, 0, 7.5)["loss_function"] == "Huber:delta=2.0"
-    assert booster("lightgbm", setup("huber")).parameters(300, 0, 7.5)["alpha"] == 7.5
-    assert booster("lightgbm", setup("huber", delta=2.0)).parameters(300, 0, 7.5)["alpha"] == 2.0
+    assert booster("lightgbm", setup("huber")).parameters(300, 0, 5, 7.5)["alpha"] == 7.5
+    assert booster("lightgbm", setup("huber", delta=2.0)).parameters(300, 0, 5, 7.5)["alpha"] == 2.0
+
+
+@pytest.mark.parametrize("name, share", [("lightgbm", "feature_fraction"), ("xgboost", "colsample_bytree")])
+def test_of_few_columns_a_tree_sees_most(name, share):
+    """Seven of them where that is not more than most: of seven columns half would be three, and what hangs on four is never seen."""
+    shares = [booster(name, setup()).parameters(n, 0, width)[share] for n, width in ((5_000, 7), (5_000, 10), (5_000, 50), (500, 50), (500, 7), (500, 0))]
+    assert shares == [0.8, 0.7, 0.6, 0.5, 0.8, 0.8]
+    assert booster(name, setup(), column_share=0.3).parameters(5_000, 0, 7)[share] == 0.3
+
+
+def test_a_boosters_columns_are_those_of_all_kinds():
+    sparse = scipy.sparse.csr_matrix(np.eye(3, 40))
+    features = Features(np.zeros((3, 2)), ["a", "b"], np.zeros((3, 1), np.int32), ["c"], [2], sparse)
+    assert Column(features, np.zeros(3), None).width == 43 and Column(replace(features, sparse=None), np.zeros(3), None).width == 3
 
 
 def test_absolute_error_as_a_share_of_the_truth_is_that_of_weighted_rows():

@@ -16,6 +16,7 @@ from kit.files import read_json, write_json
 _LEAST_TRUTH = 1e-3  # of the mean |y|: what an absolute share of a smaller truth counts as, as in the networks' loss
 _USUALLY = {"alpha": 0.5, "power": 1.5}  # what an option is that the config leaves out, as in the networks' losses
 _FEW_ROWS = 10_000
+_ENOUGH = 7  # columns that a tree should see, unless that is more than most of them
 MIDDLE = 20_000  # rows
 _FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -23,6 +24,11 @@ _FLOAT32 = float(np.finfo(np.float32).max)
 def usual_rate(n: int) -> float:
     """The learning rate of a booster of trees of n rows that is told none."""
     return 0.03 if n < MIDDLE else 0.06
+
+
+def usual_share(n: int, columns: int) -> float:
+    """The share of so many columns that each tree of n rows sees, where none is told: of few columns a tree needs most (benchmarks/README.md)."""
+    return max(0.5 if n < 3_000 else 0.6, min(_ENOUGH / max(columns, 1), 0.8))
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class Column:
     @property
     def deviation(self) -> float:
         return float(self.target.std()) or 1.0
+
+    @property
+    def width(self) -> int:
+        sparse = self.features.sparse
+        return len(self.features.dense_names) + len(self.features.code_names) + (0 if sparse is None else sparse.shape[1])
 
 
 class Boosted:

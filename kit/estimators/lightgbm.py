@@ -9,7 +9,7 @@ import scipy.sparse
 
 from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import MIDDLE, Boosted, Column, over, usual_rate
+from kit.estimators._boosted import MIDDLE, Boosted, Column, over, usual_rate, usual_share
 from kit.files import whole
 from kit.space import Choice, Real, Whole
 
@@ -48,7 +48,7 @@ class Lightgbm(Boosted):
         max_bin: int = 255,
         models: int = 1,
     ):
-        """Zeros are chosen by the number of training rows.
+        """Zeros are chosen by the number of training rows, and of columns.
 
         rounds         0 finds them by early stopping
         patience       rounds without a gain before it stops
@@ -64,8 +64,8 @@ class Lightgbm(Boosted):
         """
         super().__init__(setup, {k: v for k, v in locals().items() if k not in ("self", "setup", "__class__")})
 
-    def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
-        """LightGBM's own, for n training rows whose target has this standard deviation."""
+    def parameters(self, n: int, seed: int, width: int, deviation: float = 1.0) -> dict[str, Any]:
+        """LightGBM's own, for n training rows of so many columns, whose target has this standard deviation."""
         given = self.options
         small, middle = n < 3_000, n < MIDDLE
         parameters = {
@@ -74,7 +74,7 @@ class Lightgbm(Boosted):
             "num_leaves": given["leaves"] or (8 if small else 24 if middle else 63),
             "max_depth": given["depth"],
             "min_data_in_leaf": given["min_rows"] or (10 if small else 20 if middle else 40),
-            "feature_fraction": given["column_share"] or (0.5 if small else 0.6),
+            "feature_fraction": given["column_share"] or usual_share(n, width),
             "bagging_fraction": given["row_share"],
             "bagging_freq": 1 if given["row_share"] < 1 else 0,
             "lambda_l1": given["l1"],
@@ -119,7 +119,7 @@ class Lightgbm(Boosted):
     def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
         data, told = self._dataset(train), {}
         booster = lightgbm.train(
-            self.parameters(len(train) + len(watched), self.setup.seed, train.deviation),  # as in the fit, which has both
+            self.parameters(len(train) + len(watched), self.setup.seed, train.width, train.deviation),  # as in the fit, which has both
             data,
             self.options["most_rounds"],
             valid_sets=[self._dataset(watched, data)],
@@ -129,7 +129,7 @@ class Lightgbm(Boosted):
 
     def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[lightgbm.Booster]:
         data = self._dataset(train)
-        return [lightgbm.train(self.parameters(len(train), seed, train.deviation), data, rounds) for seed in seeds]
+        return [lightgbm.train(self.parameters(len(train), seed, train.width, train.deviation), data, rounds) for seed in seeds]
 
     def _asked(self, booster: lightgbm.Booster, given: np.ndarray | scipy.sparse.csr_matrix, threads: int) -> np.ndarray:
         return booster.predict(given, num_threads=threads)

@@ -9,7 +9,7 @@ import xgboost
 
 from kit.encoders import Features
 from kit.estimators import Setup
-from kit.estimators._boosted import MIDDLE, Boosted, Column, as_float32, over, usual_rate
+from kit.estimators._boosted import MIDDLE, Boosted, Column, as_float32, over, usual_rate, usual_share
 from kit.files import whole
 from kit.space import Real, Whole
 
@@ -44,7 +44,7 @@ class Xgboost(Boosted):
         max_bin: int = 256,
         models: int = 1,
     ):
-        """Zeros are chosen by the number of training rows.
+        """Zeros are chosen by the number of training rows, and of columns.
 
         rounds         0 finds them by early stopping
         patience       rounds without a gain before it stops
@@ -58,17 +58,17 @@ class Xgboost(Boosted):
         """
         super().__init__(setup, {k: v for k, v in locals().items() if k not in ("self", "setup", "__class__")})
 
-    def parameters(self, n: int, seed: int, deviation: float = 1.0) -> dict[str, Any]:
-        """XGBoost's own, for n training rows whose target has this standard deviation."""
+    def parameters(self, n: int, seed: int, width: int, deviation: float = 1.0) -> dict[str, Any]:
+        """XGBoost's own, for n training rows of so many columns, whose target has this standard deviation."""
         given = self.options
-        small, few, middle = n < 3_000, n < 10_000, n < MIDDLE
+        few, middle = n < 10_000, n < MIDDLE
         parameters = {
             "objective": self.losses[self.setup.loss],
             "tree_method": "hist",
             "learning_rate": given["learning_rate"] or usual_rate(n),
             "max_depth": given["depth"] or (4 if few else 6 if middle else 8),
             "min_child_weight": given["min_weight"],
-            "colsample_bytree": given["column_share"] or (0.5 if small else 0.6),
+            "colsample_bytree": given["column_share"] or usual_share(n, width),
             "subsample": given["row_share"],
             "alpha": given["l1"],
             "lambda": given["l2"],
@@ -89,7 +89,7 @@ class Xgboost(Boosted):
     def _rounds(self, train: Column, watched: Column, seconds: float) -> tuple[int, list[float]]:
         data, told = self._matrix(train), {}
         booster = xgboost.train(
-            self.parameters(len(train) + len(watched), self.setup.seed, train.deviation),  # as in the fit, which has both
+            self.parameters(len(train) + len(watched), self.setup.seed, train.width, train.deviation),  # as in the fit, which has both
             data,
             self.options["most_rounds"],
             evals=[(self._matrix(watched, data), "watched")],
@@ -101,7 +101,7 @@ class Xgboost(Boosted):
 
     def _fitted(self, train: Column, rounds: int, seeds: list[int]) -> list[xgboost.Booster]:
         data = self._matrix(train)
-        return [xgboost.train(self.parameters(len(train), seed, train.deviation), data, rounds) for seed in seeds]
+        return [xgboost.train(self.parameters(len(train), seed, train.width, train.deviation), data, rounds) for seed in seeds]
 
     def _given(self, features: Features) -> xgboost.DMatrix:
         values, kinds = _values(features)
