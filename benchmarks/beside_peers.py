@@ -39,8 +39,12 @@ print(budget.spend(name, opened.data(None, False), Says(print), seconds=seconds,
 """  # in a file of its own, as processes that fork want it
 
 
-def kit(folder: Path, name: str, metric: str, seconds: float, first: list[str]) -> dict:
-    home = Path("beside") / f"{name}-{seconds:.0f}"
+def home_of(name: str, seconds: float, busy: int) -> Path:
+    """A folder for each: runs that one of them stopped are not gone on with by another."""
+    return Path("beside") / (f"{name}-{seconds:.0f}" + (f"-busy{busy}" if busy else ""))
+
+
+def kit(home: Path, folder: Path, name: str, metric: str, seconds: float, first: list[str]) -> dict:
     home.mkdir(parents=True, exist_ok=True)
     call = [sys.executable, "-m", "kit"]
     if not (home / "competitions" / name).is_dir():
@@ -70,9 +74,8 @@ def peer(who: str, python: str, folder: Path, target: str, metric: str, seconds:
     return {"seconds": took, "submission": str(kept)}
 
 
-def graded(name: str, seconds: float, submission: str, answers: Path) -> float:
+def graded(home: Path, name: str, submission: str, answers: Path) -> float:
     """By kit's reading of the answers, the same for all."""
-    home = Path("beside") / f"{name}-{seconds:.0f}"
     call = [sys.executable, "-m", "kit", "score", name, str(Path(submission).resolve()), str(answers)]
     return float(subprocess.run(call, check=True, capture_output=True, text=True, cwd=home).stdout)
 
@@ -101,9 +104,9 @@ def main() -> None:
                     continue
                 with Busy(options.busy):
                     metric, target = known[name]["metric"], known[name]["target"]
-                    found = kit(folder, name, metric, seconds, first.get(name, [])) if who == "kit" else peer(who, peers[who], folder, target, metric, seconds)
+                    found = kit(home_of(name, seconds, options.busy), folder, name, metric, seconds, first.get(name, [])) if who == "kit" else peer(who, peers[who], folder, target, metric, seconds)
                 if "submission" in found:
-                    found["answers"] = graded(name, seconds, found["submission"], answers)
+                    found["answers"] = graded(home_of(name, seconds, options.busy), name, found["submission"], answers)
                 results.append({**key, **found})
                 with kept.open("a") as out:
                     out.write(json.dumps(results[-1]) + "\n")

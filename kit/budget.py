@@ -33,6 +33,7 @@ from kit.scoring import Score
 from kit.timed_process import Timed, stop, wait_for_any
 
 _KEPT_BACK = 0.02  # share of the budget left for ending
+_ENDING = 1.0  # seconds of it, at least: what is stopped has half a second to write down where
 _LEAST = 5.0  # seconds of a budget
 _MARGIN = 1.2  # of what a step is expected to take: one that is stopped has wasted its time
 _FIRST = 0.5  # of what is left: a step that takes more waits for others, where it would leave them no room
@@ -45,7 +46,7 @@ _MOST_RATE = 0.12  # of learning, that a booster with little time gets (likewise
 _LONGER = 1.5  # a blend may take so many times the one before it, which had fewer runs
 _BLENDING = 0.1  # share of what is left that a blend may take between two steps; a longer one waits for the end
 _AT_ONCE = 8  # steps side by side
-_CHEAP = 2.0  # times what the first booster takes: a step that may run beside it, before that is known
+_CHEAP = 2.0  # times what the first booster takes: a step that may run beside it, before that is known, where it takes no time from it
 _GROWS = 2.0  # a step may take so many times the first booster's memory
 _IN_MEMORY = 10.0  # times the size of the files, before that is known
 _SEEDS = 5  # of the best kind, when the portfolio is through
@@ -66,6 +67,7 @@ class _Spending:
     """One budget at work.
 
     at_once  steps that run side by side, with so many `threads` each; 1 and 0, which is all, where a step by itself keeps the machine busy
+    spare    whether a second step has a core that nobody else uses
     memory   bytes that all together may take
     tried    the runs of the last blend
     """
@@ -81,6 +83,7 @@ class _Spending:
     record: Record
     at_once: int = 1
     threads: int = 0
+    spare: bool = False
     memory: float = math.inf
     running: list["_Job"] = field(default_factory=list)
     tried: frozenset[str] = frozenset()
@@ -145,10 +148,12 @@ def spend(
     told = json.dumps([competition.config.as_dict(), files.fingerprint(adapter.files()), seconds, [s.label for s in steps]], sort_keys=True, default=str)
     record = Record.open(competition.home / "budgets" / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.json")
     find_model("lightgbm")  # read in once, for all processes
-    deadline = began + (seconds - record.used) - max(_KEPT_BACK * seconds, 0.3)
+    deadline = began + (seconds - record.used) - max(_KEPT_BACK * seconds, _ENDING)
     at_work = _Spending(path_or_name, competition, data, preset, overrides, says, deadline, seconds, record)
     if side_by_side(competition):
-        at_work.at_once, at_work.threads = _shared(competition.config.train.get("threads", 0), machine.cores(), machine.free_cores())
+        free = machine.free_cores()
+        at_work.at_once, at_work.threads = _shared(competition.config.train.get("threads", 0), machine.cores(), free)
+        at_work.spare = round(free) > 1
         at_work.memory = machine.free_memory()
     if record.steps:
         says.progress(f"going on after {record.used:.0f} s of {seconds:.0f}: {', '.join(record.steps)}")
@@ -210,7 +215,7 @@ def _next(at_work: _Spending, steps: list[Step]) -> _Job | None:
     if "blend" not in busy and record.blending <= _BLENDING * at_work.left and (job := _blend(at_work)):
         return job
     if not at_work.running or _has_room(at_work):
-        later = [s for s in steps if s.label not in record.steps and s.label not in busy and (BOOSTER not in busy or 0 < s.cost <= _CHEAP)]
+        later = [s for s in steps if s.label not in record.steps and s.label not in busy and (BOOSTER not in busy or (at_work.spare and 0 < s.cost <= _CHEAP))]
         long = sum(job.long for job in at_work.running)
         for share in (1.0,) if long < at_work.at_once - 1 else (_FIRST, 1.0):
             for step in later:

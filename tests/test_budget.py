@@ -407,6 +407,15 @@ def test_what_time_is_left_goes_to_other_seeds_of_the_best_model_the_configs_own
     assert sorted(made) == [7, 8, 9, 10, 11]
 
 
+@pytest.mark.parametrize(("seconds", "kept_back"), [(20.0, 1.0), (200.0, 4.0)])
+def test_time_is_kept_back_for_ending_a_second_at_least(table, monkeypatch, seconds, kept_back):
+    given = []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: 0.0)
+    here(monkeypatch, lambda work, left, hopeless: given.append(left) or work() or 0)
+    spend("toy", table.data, Says(), seconds=seconds, began=0.0, steps=[CONSTANT])
+    assert given == [seconds - kept_back]
+
+
 def test_when_the_time_is_up_no_config_is_read_any_more(table, monkeypatch):
     steps = [CONSTANT, Step(budget.BOOSTER, ("model.rounds=8",), 0.0), *(Step(f"searching {n}", ("model.rounds=0", f"train.seed={n}"), 1.0) for n in range(1, 9))]
     clock, read = [0.0], []
@@ -479,6 +488,13 @@ def test_steps_run_side_by_side_once_it_is_known_what_the_first_ones_take(table,
     others = [Step(label, ("model.rounds=4", f"train.seed={n}"), 1.5 + n) for n, label in enumerate("abc", 1)]
     spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=[CONSTANT, QUICK, *others, Step("linear", ("model.name=linear",), 2.0)])
     assert machine.spans == [("constant", 0, 1), (budget.BOOSTER, 1, 5), ("linear", 1, 3), ("a", 5, 14), ("b", 5, 11), ("c", 11, 18)]
+
+
+def test_where_others_use_the_cores_nothing_runs_beside_the_first_booster(table, monkeypatch):
+    machine = Simulated(monkeypatch, {"constant": 1.0, budget.BOOSTER: 4.0, "linear": 2.0, "knn": 2.0})
+    monkeypatch.setattr(budget.machine, "free_cores", lambda: 1.0)
+    spend("toy", table.data, Says(), seconds=120.0, began=0.0, steps=[CONSTANT, QUICK, *(Step(name, (f"model.name={name}",), 2.0) for name in ("linear", "knn"))])
+    assert machine.spans[1:] == [(budget.BOOSTER, 1, 5), ("linear", 5, 7), ("knn", 5, 7)]
 
 
 def test_one_of_the_steps_that_run_side_by_side_may_take_more_than_half_of_what_is_left(table, monkeypatch):
