@@ -458,7 +458,7 @@ class Simulated:
     """Processes on a clock of their own: each does its work at once, and ends when its seconds are over."""
 
     def __init__(self, monkeypatch, took: dict[str, float]):
-        self.clock, self.running, self.spans = 0.0, [], []
+        self.clock, self.spans = 0.0, []
         self.order = watched(monkeypatch)
         monkeypatch.setattr(budget.time, "monotonic", lambda: self.clock)
         monkeypatch.setattr(budget.machine, "cores", lambda: 2)
@@ -555,7 +555,7 @@ def test_processes_of_two_steps_really_run_at_the_same_time(table, monkeypatch, 
     monkeypatch.setattr(budget.machine, "free_cores", lambda: 2.0)
     (table.folder / "meeting.py").write_text(MEETING)
     _, lines = spent(table, [CONSTANT, *(Step(label, ("model.name=./meeting.py", f"train.seed={n}"), 0.0) for n, label in enumerate(("one", "other")))])
-    assert not any("failed" in line or "stopped" in line for line in lines) and [s for s in states(table)[:3]] == ["finished"] * 3
+    assert not any("failed" in line or "stopped" in line for line in lines) and states(table)[:3] == ["finished"] * 3
 
 
 def test_when_a_budget_is_interrupted_nothing_of_it_goes_on(table, monkeypatch):
